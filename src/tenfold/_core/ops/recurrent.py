@@ -310,6 +310,11 @@ def _check_cell(input, h, weights: Weights) -> None:
             f"input has inconsistent input_size: got {input.shape[1]} expected {weights.w_ih.shape[1]} "
             f"(input is {list(input.shape)}, w_ih {list(weights.w_ih.shape)})."
         )
+    if h.dim() != 2:
+        raise RuntimeError(
+            f"Input batch size {input.shape[0]} doesn't match hidden0 batch size: hx has {h.dim()} dims "
+            f"(shape {list(h.shape)}), a batch takes 2."
+        )
     if h.shape[1] != weights.w_hh.shape[1]:
         raise RuntimeError(
             f"hidden0 has inconsistent hidden_size: got {h.shape[1]}, expected {weights.w_hh.shape[1]} "
