@@ -74,8 +74,7 @@ def collate(batch, *, collate_fn_map: dict[type | tuple[type, ...], Callable] | 
         collated = {key: collate([row[key] for row in batch], collate_fn_map=collate_fn_map) for key in first}
         return _fill_mapping(first, collated)
     if _is_namedtuple(first):
-        columns = zip(*batch, strict=True)
-        return type(first)(*[collate(column, collate_fn_map=collate_fn_map) for column in columns])
+        return type(first)(*[collate(column, collate_fn_map=collate_fn_map) for column in zip(*batch)])
     if isinstance(first, Sequence):
         return _fill_sequence(first, _collate_columns(batch, collate_fn_map))
     raise TypeError(_NOT_COLLATABLE.format(found=type(first)))
@@ -155,6 +154,8 @@ def collate_numpy_array_fn(batch, *, collate_fn_map=None):
 
 def _can_stack_as_arrays(batch) -> bool:
     first = batch[0]
+    if first.size == 0:
+        return False  # the strides of an empty tensor differ
     return all(
         type(array) is np.ndarray and array.dtype == first.dtype and array.shape == first.shape for array in batch
     )
