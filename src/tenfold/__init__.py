@@ -1,0 +1,44 @@
+"""tenfold: a deep-learning framework with PyTorch's API, recorded on a trace tree.
+
+    import tenfold as torch
+
+Names are here; no logic. Sub-packages load when they are first used."""
+
+from importlib import import_module as _import_module
+
+from ._core import ops as _ops
+from ._core.autograd.grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from ._core.ir.dtypes import ALL as _ALL
+from ._core.ir.dtypes import BY_NAME as _BY_NAME
+from ._core.ir.dtypes import dtype, finfo, get_default_dtype, iinfo
+from ._core.ir.shapes import Size
+from ._core.ops.declare import PUBLIC as _PUBLIC
+from ._core.tensor import methods as _methods
+from ._core.trace.handle import Tensor
+
+__version__ = "0.1.0"
+
+globals().update(_BY_NAME)
+globals().update(_PUBLIC["torch"])
+
+_LAZY = frozenset(
+    "autograd backends compiler cuda debug distributed distributions fft func hub jit linalg masked nn optim overrides profiler random "
+    "serialization signal sparse special testing utils version multiprocessing amp mps xpu".split()
+)
+
+
+def __getattr__(name: str):
+    if name in _LAZY:
+        try:
+            return _import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as e:
+            if e.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module 'tenfold' has no attribute '{name}'", name=name)

@@ -1,0 +1,209 @@
+"""autograd.Function: an operation whose forward and backward are the user's Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir.operation import TENSOR, Spec
+from ..ir.shapes import layout
+from ..ir.special import CUSTOM, ZEROS
+from ..trace.flush import flush
+from ..trace.handle import Tensor, Value, fresh, layout_of, requires_grad, tls
+from ..trace.macro import build_tree, flatten_tree
+from ..trace.walk import place, resolve, set_mode, special
+
+
+class FunctionCtx:
+    """What forward leaves for backward. Attributes may be set freely."""
+
+    def __init__(self):
+        self._saved: tuple = ()
+        self._used = False
+        self._dirty: tuple = ()
+        self._no_grad: tuple = ()
+        self._materialize = True
+        self.needs_input_grad: tuple = ()
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keeps tensors for backward, to be read from `saved_tensors`."""
+        for t in tensors:
+            if t is not None and not isinstance(t, Tensor):
+                raise TypeError(f"save_for_backward can only save variables, but argument is of type {type(t).__name__}: set it as an attribute of ctx")
+        self._saved = tensors
+
+    save_for_forward = save_for_backward
+
+    @property
+    def saved_tensors(self) -> tuple:
+        """What save_for_backward was given."""
+        if self._used:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+                "Specify retain_graph=True if you need to backward through the graph a second time."
+            )
+        return self._saved
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """Says which inputs forward wrote in place."""
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """Says which results have no gradient."""
+        self._no_grad = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (True, the default) or None for results that nobody used."""
+        self._materialize = bool(value)
+
+
+class _Call:
+    """One call of a Function: what reverse mode runs."""
+
+    def __init__(self, function, ctx: FunctionCtx, tensors: list, places: list[int], count: int, kept: list[int]):
+        self.function = function
+        self.ctx = ctx
+        self.places = places  # for each tensor argument, its place among the arguments
+        self.count = count  # of arguments
+        self.kept = kept  # for each differentiable result, its place among the results
+        self.total = len(kept)
+        self.lays: list = []
+
+    def run_backward(self, given: list, lays: list, create: bool) -> list:
+        """Cotangents of (results, tensor arguments) as the graph's step has them: none for the results."""
+        ctx = self.ctx
+        grads: list = [None] * len(self.lays)
+        for place, g in zip(self.kept, given):
+            grads[place] = g
+        if ctx._materialize:
+            grads = [ZEROS.call(layout(l.shape, None, l.dtype)) if g is None else g for g, l in zip(grads, self.lays)]
+        got = self.function.backward(ctx, *grads)
+        got = got if isinstance(got, tuple) else (got,)
+        if len(got) > self.count and all(g is None for g in got[self.count :]):
+            got = got[: self.count]
+        if len(got) != self.count:
+            raise RuntimeError(
+                f"function {self.function.__name__}Backward returned an incorrect number of gradients (expected {self.count}, got {len(got)}): "
+                "backward returns one for each argument of forward, None for those that are not tensors"
+            )
+        for g in got:
+            if g is not None and not isinstance(g, Tensor):
+                raise RuntimeError(f"function {self.function.__name__}Backward returned a {type(g).__name__}; a gradient is a Tensor or None")
+        return [None] * self.total + [got[p] for p in self.places]
+
+
+class Function:
+    """A differentiable operation written in Python: subclass it with static `forward(ctx, ...)` and `backward(ctx, *grads)`."""
+
+    generate_vmap_rule = False
+
+    def __init__(self, *args, **kwargs):
+        raise RuntimeError(f"{type(self).__name__} has static methods and is not made into an object: call {type(self).__name__}.apply(...)")
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Computes the result; `ctx` first, unless `setup_context` is given."""
+        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Any) -> Any:
+        """Prepares ctx after a forward that does not take it."""
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """Gradients of forward's arguments from those of its results."""
+        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD.")
+
+    @classmethod
+    def apply(cls, *args, **kwargs):
+        """Runs forward and records backward."""
+        tensors = [a for a in args if isinstance(a, Tensor)]
+        places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+        w = tls.walk
+        mode = w.at.mode
+        ctx = FunctionCtx()
+        live = mode and any(requires_grad(t) for t in tensors)
+        ctx.needs_input_grad = tuple(isinstance(a, Tensor) and requires_grad(a) for a in args)
+        separate = cls.setup_context is not Function.setup_context
+        set_mode(False)
+        try:
+            if separate:
+                result = cls.forward(*args, **kwargs)
+                cls.setup_context(ctx, args, result)
+            else:
+                result = cls.forward(ctx, *args, **kwargs)
+        finally:
+            set_mode(mode)
+        if not live:
+            return result
+        return _record(cls, ctx, args, tensors, places, result)
+
+
+def _record(cls, ctx: FunctionCtx, args, tensors: list, places: list[int], result):
+    """Gives the results the history of this call."""
+    w = tls.walk
+    tree, results = flatten_tree(result)
+    fixed = {id(t) for t in ctx._no_grad}
+    kept = [i for i, r in enumerate(results) if id(r) not in fixed and layout_of(r).differentiable]
+    call = _Call(cls, ctx, tensors, places, len(args), kept)
+    call.lays = [layout_of(r) for r in results]
+    outs = [resolve(results[i], w) for i in kept]
+    ins = [resolve(t, w) for t in tensors]
+    lays = tuple([v.lay for v in outs])
+    n = len(outs)
+    spec = Spec(CUSTOM, lays + tuple([v.lay for v in ins]), (cls,), lays, (TENSOR,) * n)
+    spec._exe = lambda *arrays: arrays[:n]
+
+    def make(node):
+        mask = 0
+        for v in ins:
+            mask |= v.mask
+        node.special = True
+        node.spec = spec
+        made = []
+        for k, l in enumerate(lays):
+            v = Value(node, k, l, True)
+            v.mask = mask
+            made.append(v)
+        return tuple(made)
+
+    nx = special(w, CUSTOM, tuple(outs + ins), (cls, n), make, nin=1)
+    w.inputs[nx.nin - 1] = call
+    handles = list(results)
+    for i, v in zip(kept, nx.outs):
+        old = results[i]
+        if any(old is t for t in ctx._dirty):
+            place(old)
+            old._st.val = v
+            old._leaf = None
+            handles[i] = old
+        else:
+            handles[i] = fresh(v, w)
+    ctx._saved = tuple([_same_saved(t, results, handles) for t in ctx._saved])
+    if w.eager:
+        flush(w)
+    return build_tree(tree, handles)
+
+
+def _same_saved(t, results, handles):
+    """A saved result is saved with its history."""
+    for r, h in zip(results, handles):
+        if t is r:
+            return h
+    return t
+
+
+def once_differentiable(f):
+    """Decorates a backward that is not itself differentiable."""
+
+    def wrapped(ctx, *grads):
+        mode = tls.walk.at.mode
+        set_mode(False)
+        try:
+            return f(ctx, *grads)
+        finally:
+            set_mode(mode)
+
+    return wrapped
+
+

@@ -1,0 +1,1 @@
+"""Backends compute graphs. numpy/ is the reference interpreter."""

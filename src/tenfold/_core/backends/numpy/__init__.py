@@ -1,0 +1,1 @@
+"""The reference backend: one primitive after the other, with NumPy."""

@@ -1,0 +1,14 @@
+"""Settings that come from the environment, in one table."""
+
+import os
+
+
+def _flag(name: str) -> bool:
+    return os.environ.get(name, "0").lower() not in ("", "0", "false", "no")
+
+
+EAGER = _flag("TENFOLD_EAGER")  # compute every operation when it is called, for debugging
+MAX_NODES = int(os.environ.get("TENFOLD_MAX_NODES", "200000"))  # nodes that one thread's tree keeps
+MAX_WALK = int(os.environ.get("TENFOLD_MAX_WALK", "2000"))  # edges after which a walk looks for a place to end
+MAX_PENDING = int(os.environ.get("TENFOLD_MAX_PENDING", str(1 << 30)))  # bytes of results that a walk may hold back
+MAX_SPECS = int(os.environ.get("TENFOLD_MAX_SPECS", "100000"))  # remembered (operation, layouts, static arguments)

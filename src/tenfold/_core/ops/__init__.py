@@ -1,0 +1,11 @@
+"""The operations, a file for each family; declare.py holds the decorators that make them public.
+
+A declaration carries signature, docstring, rule, NumPy meaning or composition, and gradient. Importing this package
+fills `declare.PUBLIC`, from which the namespaces, Tensor's methods, in-place variants and `out=` are derived."""
+
+from importlib import import_module
+
+FAMILIES = ("devices", "creation", "elementwise", "shape")
+
+for _family in FAMILIES:
+    import_module(f"{__name__}.{_family}")

@@ -1,0 +1,393 @@
+"""The flush: the walk ends, what is still referenced is computed and stored, and the thread is back at the root.
+
+What is still referenced is known from reference counts of the handles that the walk itself holds. The program of a
+path's end is keyed by the values asked for. Values with a history keep what a later backward needs of it (History)."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from .. import config
+from ..backends.numpy.interpreter import Program, StepFailed
+from ..compiler.differentiate import needed_for_reverse
+from ..compiler.lower import Lowering
+from ..ir.graph import Graph
+from ..ir.special import flatten, strided
+from . import walk as walking
+from .handle import Node, Storage, Tensor, Value, Walk, new, no_value, tls
+from .walk import line_text, special
+
+getrefcount = sys.getrefcount
+
+
+class History:
+    """What a flush keeps of a path for a later backward: its graph, the saved values, where its leaves' gradients go."""
+
+    __slots__ = ("graph", "saved", "leaves", "objects", "hooks", "order", "dead", "masks", "needs", "special", "__weakref__")
+
+    def __init__(self, plan: Plan, env: dict, w: Walk, end: Node):
+        self.graph: Graph = plan.graph
+        self.saved: dict[int, Any] | None = {i: env[i] for i in plan.saved}
+        self.leaves = w.leaves[: end.nleaf]
+        self.objects = {s: w.inputs[p] for s, p in plan.graph.objects.items()}
+        self.hooks: dict[int, list] = {}
+        self.order = w.flushes
+        self.dead = plan.dead
+        self.masks = plan.masks
+        self.needs = plan.needs
+        self.special = bool(self.objects)
+
+
+class Plan:
+    """A path's end and the values asked for: the graph, the program, and what a later backward needs."""
+
+    __slots__ = ("graph", "ids", "program", "roots", "saved", "dead", "masks", "needs", "cache", "sources")
+
+    def __init__(self, end: Node, key: tuple[Value, ...]):
+        low = Lowering(end)
+        self.graph = graph = low.graph
+        self.ids = [low.number(v) for v in key]
+        self.masks = {i: v.mask for i, v in zip(self.ids, key)}
+        live = [i for i, v in zip(self.ids, key) if v.rg and not v.leaf]
+        self.roots = tuple(dict.fromkeys(live))
+        self.saved: list[int] = []
+        self.dead: set[int] = set()
+        self.needs: set[int] = set()
+        if self.roots:
+            reads: set[int] = set()
+            if graph.used:
+                for i in self.roots:
+                    r, steps = needed_for_reverse(graph, [i])
+                    if steps & graph.used:
+                        self.dead.add(i)
+                    else:
+                        reads |= r
+            else:
+                reads, _ = needed_for_reverse(graph, list(self.roots))
+            self.needs = reads
+            self.saved = sorted(i for i in reads if i not in graph.consts)
+        self.program = Program(graph, [*self.ids, *self.saved])
+        self.cache: dict | None = None
+
+    def run(self, w: Walk) -> dict:
+        if w.record_only:
+            if self.cache is None:
+                self.cache = self.program.run(w.inputs, w.scalars)
+            return self.cache
+        return self.program.run(w.inputs, w.scalars)
+
+
+def _probe() -> int:
+    """The reference count that a handle has in the comprehension below when nobody else holds it."""
+    held = [new(Tensor)]
+    return [c for t, c in zip(held, map(getrefcount, held))][0]
+
+
+BASE = _probe()
+
+
+def flush(w: Walk) -> None:
+    """Computes what is still referenced of the walk and ends it."""
+    end = w.at
+    if end.parent is None:
+        return
+    if w.body:
+        raise no_value(w.keep[0] if w.keep else new_unplaced())
+    if w.running:
+        raise RuntimeError("a value was asked for while the walk that it belongs to is being computed")
+    w.flushes += 1
+    w.edges += end.depth
+    keep, storages = w.keep, w.storages
+    alive = [t for t, c in zip(keep, map(getrefcount, keep)) if c > BASE and t._st is None and t._val.node.walk is w]
+    dirty = [
+        s
+        for s, c in zip(storages, map(getrefcount, storages))
+        if s.val is not s.was and (c > BASE or s.exported) and s.val.node.walk is w
+    ]
+    key = tuple([t._val for t in alive] + [s.val for s in dirty])
+    programs = end.programs
+    if programs is None:
+        programs = end.programs = {}
+    plan = programs.get(key)
+    if plan is None:
+        if len(programs) > 32:
+            programs.clear()
+        plan = programs[key] = Plan(end, key)
+        w.planned += 1
+    w.running = True
+    try:
+        env = plan.run(w)
+    except StepFailed as e:
+        w.running = False
+        recover(w, end, alive, dirty, e)
+        raise e.error from None
+    finally:
+        w.running = False
+    history = History(plan, env, w, end) if plan.roots else None
+    commit(w, end, plan, env, alive, dirty, history)
+    if w.nodes > config.MAX_NODES:
+        trim(w)
+
+
+def commit(w: Walk, end: Node, plan: Plan, env: dict, alive: list[Tensor], dirty: list[Storage], history: History | None) -> None:
+    """Stores the results, and puts the thread back at the root."""
+    taken = {id(_owner(m)) for m in w.inputs[: end.nin] if isinstance(m, np.ndarray)}
+    ids = plan.ids
+    n = 0
+    for t in alive:
+        v = t._val
+        i = ids[n]
+        n += 1
+        mem = own(flatten(env[i], v.lay), taken)
+        st = Storage(mem)
+        st.name = v.lay.dtype.name
+        if v.rg:
+            st.hist = (history, i, v.node.op)
+        t._st, t._lay, t._off = st, v.lay, 0
+        t._leaf, t._det, t._how = None, False, None
+        t._val = None
+    for s in dirty:
+        v = s.val
+        i = ids[n]
+        n += 1
+        mem = flatten(env[i], v.lay)
+        if s.mem is not None and (s.exported or s.pinned):
+            if mem is not s.mem:
+                s.mem[: mem.size] = mem
+        else:
+            s.mem = own(mem, taken)
+            s.size = s.mem.size
+        s.hist = (history, i, v.node.op) if v.rg and not v.leaf else None
+    if history is not None and w.hooked:
+        _keep_hooks(w, history, plan)
+    reset(w, end)
+
+
+def _keep_hooks(w: Walk, history: History, plan: Plan) -> None:
+    """Hooks on values of this walk become hooks on the numbers of the history."""
+    low = Lowering(w.at)
+    for v, hooks in w.hooked:
+        i = low.number(v)
+        history.hooks.setdefault(i, []).append(hooks)
+        history.special = True
+
+
+def _owner(m: np.ndarray) -> np.ndarray:
+    return m if m.base is None else m.base
+
+
+def own(mem: np.ndarray, taken: set[int]) -> np.ndarray:
+    """Memory that no other storage has."""
+    owner = id(_owner(mem))
+    if owner in taken or not mem.flags.writeable:
+        mem = mem.copy()
+        owner = id(mem)
+    taken.add(owner)
+    return mem
+
+
+def reset(w: Walk, end: Node) -> None:
+    mode = end.mode
+    w.at = w.roots[mode]
+    n = end.nin
+    w.inputs[:n] = [None] * n
+    n = end.nleaf
+    w.leaves[:n] = [None] * n
+    storages = w.storages
+    for s, c in zip(storages, map(getrefcount, storages)):
+        s.val = s.was = s.prev = None
+        if c <= BASE + 1:
+            s.shared = False
+    for t in w.cached:
+        t._val = None
+    w.keep.clear()
+    w.storages.clear()
+    w.cached.clear()
+    w.hooked.clear()
+
+
+def recover(w: Walk, end: Node, alive: list[Tensor], dirty: list[Storage], failure: StepFailed) -> None:
+    """After a step has raised: what had been computed is kept, what had not raises the same error when it is read, and
+    storages hold what they held before that step."""
+    error = failure.error
+    low = Lowering(end)
+    env = failure.env
+    program = Program(low.graph, list(range(len(low.graph.lays))))
+    kept: dict = {}
+    try:
+        kept = program.run(w.inputs, w.scalars)
+    except StepFailed as again:
+        kept = again.env
+        where = line_of(end, low, program.order[again.step])
+        if where:
+            error = located(again.error, where)
+            failure.error = error
+    kept = {**env, **kept}
+    taken = {id(_owner(m)) for m in w.inputs[: end.nin] if isinstance(m, np.ndarray)}
+    for t in alive:
+        v = t._val
+        i = low.ids.get(v)
+        st = Storage(own(flatten(kept[i], v.lay), taken) if i in kept else None, v.lay.extent)
+        st.name = v.lay.dtype.name
+        if st.mem is None:
+            st.error = error
+        t._st, t._lay, t._off = st, v.lay, 0
+        t._leaf, t._det, t._how = None, False, None
+        t._val = None
+    for s in dirty:
+        v, chain = s.val, s.prev
+        while v is not None and low.ids.get(v) not in kept:
+            v, chain = chain if chain is not None else (None, None)
+        if v is s.was and s.mem is not None or v is None and s.mem is not None:
+            continue
+        if v is None:
+            s.error = error
+            continue
+        mem = flatten(kept[low.ids[v]], v.lay)
+        if s.mem is not None and (s.exported or s.pinned):
+            s.mem[: mem.size] = mem
+        else:
+            s.mem = own(mem, taken)
+    reset(w, end)
+
+
+def line_of(end: Node, low: Lowering, step: int) -> str:
+    """The user's line that recorded a step."""
+    outs = set(low.graph.outs[step])
+    n = end
+    best = ""
+    while n.parent is not None:
+        if any(low.ids.get(v) in outs for v in n.outs):
+            return line_text(n.line)
+        n = n.parent
+    return best
+
+
+def located(error: Exception, where: str) -> Exception:
+    text = str(error)
+    if "Recorded at" in text or not isinstance(error, (RuntimeError, IndexError, ValueError)):
+        return error
+    try:
+        return type(error)(f"{text} Recorded at {where}.")
+    except TypeError:
+        return error
+
+
+def trim(w: Walk) -> None:
+    """Forgets the tree (it grows again where it is walked): it has reached its bound."""
+    for mode in (True, False):
+        root = Node("root", (), (), None, None, w)
+        root.mode = mode
+        w.roots[mode] = root
+    w.at = w.roots[w.at.mode]
+    w.nodes = 0
+
+
+def new_unplaced() -> Tensor:
+    t = new(Tensor)
+    t._val = None
+    t._st = None
+    return t
+
+
+# --- other threads ---------------------------------------------------------------------------------------------------
+
+
+def foreign(t: Tensor, w: Walk) -> Value:
+    """The value of a handle that another thread's walk holds: that walk is left alone, its path up to the value is computed here."""
+    if w.body:
+        raise RuntimeError(
+            "the body of an operation used a tensor that is not one of its arguments: pass it in as an argument instead"
+        )
+    v = t._val if t._val is not None else t._st.val
+    other = v.node.walk
+    if other.body:
+        raise RuntimeError("a tensor made inside the body of an operation was kept and used outside of it")
+    if v.rg:
+        raise RuntimeError(
+            "a tensor that requires grad was recorded in another thread and has not been computed there: read it there first, or detach() it"
+        )
+    n = v.node
+    end = n
+    while n.parent is not None:
+        if n.spec is not None and n.spec.effect:
+            raise RuntimeError("a random tensor was recorded in another thread and has not been computed there: read it there first")
+        n = n.parent
+    for _ in range(100):
+        at = other.flushes
+        low = Lowering(end)
+        i = low.number(v)
+        try:
+            array = Program(low.graph, [i]).run(other.inputs[: end.nin], other.scalars[: end.nscal])[i]
+        except Exception:
+            if other.flushes == at:
+                raise
+            array = None
+        if other.flushes == at and array is not None:
+            break
+        if t._val is None and t._st is not None and t._st.val is None:
+            return walking.resolve(t, w)
+    else:
+        raise RuntimeError("a tensor is being changed by another thread while it is read")
+    flat = flatten(array, v.lay).copy()
+    nx = special(w, walking.ENTRY, (), (v.lay, False), walking._entry_value, nin=1)
+    w.inputs[nx.nin - 1] = flat
+    out = nx.out
+    if t._val is None and (t._lay is not v.lay or t._off):
+        return walking.read(out, t._lay, t._off, False, w)
+    return out
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def realise(t: Tensor) -> np.ndarray:
+    """The flat memory of a tensor's storage, computed if need be."""
+    st = t._st
+    if st is None or st.val is not st.was or st.mem is None:
+        w = tls.walk
+        v = t._val if st is None else st.val
+        if v is not None and v.node.walk is not w:
+            foreign_realise(t, w)
+        elif v is not None:
+            flush(w)
+        st = t._st
+    if st.mem is None:
+        if st.error is not None:
+            raise type(st.error)(*st.error.args) from st.error
+        raise no_value(t)
+    return st.mem
+
+
+def foreign_realise(t: Tensor, w: Walk) -> None:
+    copy = walking.placed(Storage(None), t._lay if t._st is not None else t._val.lay)
+    v = foreign(t, w)
+    env = Program(*_only(w, v)).run(w.inputs, w.scalars)
+    mem = flatten(next(iter(env.values())) if len(env) == 1 else env[_number(w, v)], v.lay).copy()
+    copy._st = Storage(mem)
+    copy._st.name = v.lay.dtype.name
+    t._st, t._lay, t._off, t._val = copy._st, v.lay, 0, None
+    t._leaf, t._det, t._how = None, False, None
+
+
+def _number(w: Walk, v: Value) -> int:
+    return Lowering(w.at).number(v)
+
+
+def _only(w: Walk, v: Value):
+    low = Lowering(w.at)
+    i = low.number(v)
+    return low.graph, [i]
+
+
+def array_of(t: Tensor) -> np.ndarray:
+    """The elements in the dtype's memory format: a view of the storage's memory."""
+    mem = realise(t)
+    return strided(mem, t._lay, t._off)
+
+
+walking.flush = flush
+walking.foreign = foreign

@@ -1,0 +1,428 @@
+"""Walking: a handle becomes a value of the walk, an operation walks an edge, a view or a write changes handles and storages.
+
+The hit path of operations is in ops/declare.py, where the public functions are made; what is here runs at the
+first use of a storage in a walk, and where the tree is left or grows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import config
+from ..ir.dtypes import BY_NAME, from_numpy
+from ..ir.operation import TENSOR, Operation, Spec, spec_of
+from ..ir.shapes import Layout, flat, layout
+from ..ir.special import ENTRY, GRAFT, LEAF, MODE, READ, RELAYOUT, STOP, WRITE, strided
+from .handle import NUMBER, Node, Storage, Tensor, Value, Walk, no_value, placed, tls
+
+flush: Callable[[Walk], None]  # set by flush.py
+foreign: Callable[[Tensor, Walk], Value]  # set by flush.py: the value of a handle that another thread's walk holds
+
+ONE = (TENSOR,)
+TWO = (TENSOR, TENSOR)
+
+
+# --- edges -------------------------------------------------------------------------------------------------------
+
+
+def edge(w: Walk, op: Operation, args: tuple, static: tuple, frozen: tuple, spec: Spec | None = None, nscal=0, nin=0, nleaf=0) -> Node:
+    """Walks the edge of that operation on those values; on a miss the tree grows, or the operation's rule raises."""
+    p = w.at
+    nx = p.kids.get((op, frozen, args))
+    if nx is None:
+        nx = grow(w, p, op, args, static, frozen, spec, nscal, nin, nleaf)
+    if not w.eager:
+        p.nxt = nx
+    w.at = nx
+    return nx
+
+
+def grow(w: Walk, p: Node, op: Operation, args: tuple, static: tuple, frozen: tuple, spec: Spec | None, nscal: int, nin: int, nleaf: int) -> Node:
+    w.misses += 1
+    if spec is None:
+        spec = spec_of(op, tuple([v.lay for v in args]), static, frozen)
+    nx = Node(op, args, static, spec, p, w)
+    nx.nscal += nscal
+    nx.nin += nin
+    nx.nleaf += nleaf
+    live = False
+    mask = 0
+    if p.mode and op.differentiable:
+        for v in args:
+            if v.rg:
+                live = True
+                mask |= v.mask
+    if op is GRAFT:
+        live = args[1].rg
+        mask = args[1].mask
+    outs = []
+    nbytes = 0
+    for k, l in enumerate(spec.outs):
+        v = Value(nx, k, l, live and l.differentiable)
+        if v.rg:
+            v.mask = mask
+        outs.append(v)
+        nbytes += l.nbytes
+    nx.nbytes += nbytes
+    nx.outs = tuple(outs)
+    nx.out = outs[0] if outs else None
+    room(w, nx)
+    nx.line = user_line()
+    p.kids[op, frozen, args] = nx
+    w.nodes += 1
+    return nx
+
+
+def room(w: Walk, n: Node) -> None:
+    """Makes the lists of data long enough for a new node."""
+    if n.nscal > len(w.scalars):
+        w.scalars.extend([0.0] * n.nscal)
+    if n.nin > len(w.inputs):
+        w.inputs.extend([None] * n.nin)
+    if n.nleaf > len(w.leaves):
+        w.leaves.extend([None] * n.nleaf)
+
+
+def special(w: Walk, op: Operation, args: tuple, static: tuple, make: Callable[[Node], tuple], nscal=0, nin=0, nleaf=0) -> Node:
+    """Walks an edge that planning expands; make(node) gives its values on a miss."""
+    p = w.at
+    key = (op, static, args)
+    nx = p.kids.get(key)
+    if nx is None:
+        nx = Node(op, args, static, None, p, w)
+        nx.nscal += nscal
+        nx.nin += nin
+        nx.nleaf += nleaf
+        nx.outs = make(nx)
+        nx.out = nx.outs[0] if nx.outs else None
+        room(w, nx)
+        nx.line = user_line()
+        p.kids[key] = nx
+        w.nodes += 1
+        w.misses += 1
+    if not w.eager:
+        p.nxt = nx
+    w.at = nx
+    return nx
+
+
+def user_line() -> tuple | None:
+    """Where the program calls tenfold: (code, line number)."""
+    f = sys._getframe(2)
+    while f is not None:
+        name = f.f_globals.get("__name__", "")
+        if not name.startswith("tenfold"):
+            return (f.f_code, f.f_lineno)
+        f = f.f_back
+    return None
+
+
+def line_text(line: tuple | None) -> str:
+    return f"{line[0].co_filename}:{line[1]}" if line is not None else "an unknown place"
+
+
+def cut_if_long(w: Walk) -> None:
+    """Ends a walk that has become long, at the line where it began; or anywhere where it is twice as long."""
+    p = w.at
+    if p.depth < config.MAX_WALK and p.nbytes < config.MAX_PENDING or w.body or w.hold or w.running:
+        return
+    if p.kids and p.nbytes < config.MAX_PENDING:
+        return
+    first = p
+    while first.parent is not None and first.parent.parent is not None:
+        first = first.parent
+    if p.depth >= 2 * config.MAX_WALK or p.nbytes >= config.MAX_PENDING or first.line == user_line():
+        flush(w)
+
+
+# --- handles to values ---------------------------------------------------------------------------------------------
+
+
+def resolve(t: Tensor, w: Walk) -> Value:
+    """The value that a handle stands for on this walk."""
+    v = t._val
+    if v is not None:
+        return v if v.node.walk is w else foreign(t, w)
+    st = t._st
+    if st.val is not None and st.val.node.walk is not w:
+        return foreign(t, w)
+    lay = t._lay
+    leaf = t._leaf
+    if leaf is not None and leaf is not t:
+        if leaf._leaf is None:
+            t._leaf = leaf = None
+        elif not t._det:
+            return read(resolve(leaf, w), lay, t._off - leaf._off, st.mem is not None, w)
+    whole = not st.shared and t._off == 0 and lay.contig and lay.numel == st.size
+    if st.val is None:
+        if st.exported and st.hist is None and is_exported(st):
+            return snapshot(t, w)
+        live = leaf is t if whole and st.hist is None else False
+        enter(st, lay if whole else None, w, t if live and not t._det else None)
+    v = st.val
+    if v.lay is not lay:
+        v = read(v, lay, t._off, st.mem is not None, w)
+    if t._det:
+        if v.rg:
+            v = edge(w, STOP, (v,), ONE, ONE).out
+    elif leaf is t and not v.rg:
+        v = leaf_edge(t, v, w)
+    if not st.shared:
+        t._val = v
+        w.cached.append(t)
+    return v
+
+
+def leaf_edge(t: Tensor, v: Value, w: Walk) -> Value:
+    """The value as that of a leaf: reverse mode ends here."""
+    nx = edge(w, LEAF, (v,), ONE, ONE, nleaf=1)
+    out = nx.out
+    out.rg = True
+    out.leaf = True
+    out.mask = 1 << nx.nleaf - 1
+    w.leaves[nx.nleaf - 1] = t
+    return out
+
+
+def enter(st: Storage, lay: Layout | None, w: Walk, leaf: Tensor | None) -> Value:
+    """A realised storage enters the walk: whole, with that layout, or as flat memory."""
+    if st.mem is None:
+        if st.error is not None:
+            raise type(st.error)(*st.error.args) from st.error
+        raise no_value(placed(st, lay or flat(st_dtype(st))))
+    live = leaf is not None or st.hist is not None
+    if lay is None:
+        lay = flat(st_dtype(st))
+    static = (lay, live)
+    nx = w.at.nxt
+    if nx.op is ENTRY and nx.static[0] is lay and nx.static[1] is live:
+        w.at = nx
+    else:
+        nx = special(w, ENTRY, (), static, _entry_value, nin=1, nleaf=int(live))
+    w.inputs[nx.nin - 1] = st.mem if not st.pinned else st.mem.copy()
+    v = nx.out
+    v.leaf = leaf is not None
+    if live:
+        w.leaves[nx.nleaf - 1] = leaf if leaf is not None else st.hist
+    st.val = st.was = v
+    w.storages.append(st)
+    return v
+
+
+def _entry_value(n: Node) -> tuple:
+    lay, live = n.static
+    v = Value(n, 0, lay, live)
+    v.mask = 1 << n.nleaf - 1 if live else 0
+    return (v,)
+
+
+def st_dtype(st: Storage):
+    return BY_NAME[st.name] if st.name else from_numpy(st.mem.dtype)
+
+
+def read(base: Value, lay: Layout, offset: int, data: bool, w: Walk) -> Value:
+    """A strided read of a value. The offset is data for memory, part of the path for what was born on this walk."""
+    if base.lay is lay and offset == 0:
+        return base
+    if data:
+        static = (TENSOR, TENSOR, lay)
+        nx = w.at.nxt
+        if nx.op is READ and nx.a is base and nx.static[2] is lay:
+            w.at = nx
+        else:
+            nx = edge(w, READ, (base, NUMBER[int]), static, static, nscal=1)
+        w.scalars[nx.k] = offset
+        return nx.out
+    if base.views is None:
+        base.views = {}
+    mode = w.at.mode
+    v = base.views.get((lay, offset, mode))
+    if v is None:
+        v = base.views[lay, offset, mode] = Value(base.node, base.k, lay, base.rg and mode)
+        v.base, v.off, v.mask = base, offset, base.mask if mode else 0
+    return v
+
+
+def is_exported(st: Storage) -> bool:
+    """Whether somebody outside still holds memory that was handed out."""
+    mem = st.mem
+    if mem is None:
+        return False
+    owner = mem
+    if mem.base is not None:
+        if not isinstance(mem.base, np.ndarray):
+            return True
+        owner = mem.base
+        held = sys.getrefcount(owner) > 3 or sys.getrefcount(mem) > 3
+    else:
+        held = sys.getrefcount(mem) > 4
+    if not held and owner.base is None:
+        st.exported = False
+        return False
+    return True
+
+
+def snapshot(t: Tensor, w: Walk) -> Value:
+    """What shared memory holds now: whoever shares it may change it before this walk is run."""
+    lay = t._lay
+    live = t._leaf is t and not t._det
+    own = dense_copy(lay)
+    array = np.array(strided(t._st.mem, lay, t._off), order="C")
+    nx = special(w, ENTRY, (), (own, live), _entry_value, nin=1, nleaf=int(live))
+    w.inputs[nx.nin - 1] = array.reshape(-1)
+    v = nx.out
+    v.leaf = live
+    if live:
+        w.leaves[nx.nleaf - 1] = t
+    return v if own is lay else read(v, lay, 0, False, w) if lay.contig else relayout(v, lay, w)
+
+
+def dense_copy(lay: Layout) -> Layout:
+    return layout(lay.shape, None, lay.dtype, lay.device)
+
+
+def relayout(v: Value, lay: Layout, w: Walk) -> Value:
+    """The same elements under other strides (those that the handle says)."""
+    static = (TENSOR, lay)
+    return edge(w, RELAYOUT, (v,), static, static).out
+
+
+# --- views and writes --------------------------------------------------------------------------------------------------
+
+
+def place(t: Tensor) -> Storage:
+    """A fresh handle gets a storage, so that it can be aliased."""
+    st = t._st
+    if st is None:
+        v = t._val
+        st = Storage(None, v.lay.extent)
+        st.name = v.lay.dtype.name
+        st.val = v
+        v.node.walk.storages.append(st)
+        t._lay = v.lay
+        t._off = 0
+        t._leaf = None
+        t._det = False
+        t._how = None
+        t._st = st
+    t._val = None
+    return st
+
+
+def view(t: Tensor, lay: Layout, delta: int, how: str | None) -> Tensor:
+    """A new handle on the same storage."""
+    st = place(t)
+    st.shared = True
+    r = placed(st, lay, t._off + delta)
+    r._leaf = t._leaf
+    r._det = t._det
+    r._how = how
+    if not tls.walk.at.mode and not r._det and _carries(t):
+        r._det = True
+    return r
+
+
+def _carries(t: Tensor) -> bool:
+    st = t._st
+    return t._leaf is not None or (st.hist is not None if st.val is None else st.val.rg)
+
+
+def detach(t: Tensor) -> Tensor:
+    st = place(t)
+    st.shared = True
+    r = placed(st, t._lay, t._off)
+    r._det = True
+    return r
+
+
+def check_writable(t: Tensor, w: Walk) -> None:
+    """PyTorch's rules for writing in place while gradients are recorded."""
+    if t._st is None or not w.at.mode or t._leaf is None or t._det:
+        return
+    if t._leaf is t:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation. Put the write under torch.no_grad(), or work on a clone()."
+        )
+    if t._leaf._leaf is not None:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation. Put the write under torch.no_grad(), or work on a clone()."
+        )
+
+
+def write(t: Tensor, v: Value, w: Walk) -> None:
+    """The storage of t gets a new value: v (of t's shape and dtype) where t reads."""
+    st = t._st
+    if st is None:
+        old = t._val
+        if v.lay is old.lay:
+            t._val = graft(v, old, w) if old.rg and not w.at.mode else v
+            return
+        st = place(t)
+    lay = t._lay
+    outside = not w.at.mode or t._det
+    whole = not st.shared and t._off == 0 and lay.contig and lay.numel == st.size and not st.exported
+    if st.val is not None and st.val.node.walk is not w:
+        settle(t, w)
+    old = st.val
+    if old is None and (not whole or st.hist is not None or v.lay is not lay):
+        old = enter(st, lay if whole else None, w, None)
+    if t._det and v.rg:
+        v = edge(w, STOP, (v,), ONE, ONE).out
+    if not (whole and v.lay is lay and (old is None or old.lay is lay)):
+        data = st.mem is not None
+        static = (TENSOR, TENSOR, TENSOR, lay) if data else (TENSOR, TENSOR, TENSOR, lay, t._off)
+        if data:
+            nx = edge(w, WRITE, (old, v, NUMBER[int]), static, static, nscal=1)
+            w.scalars[nx.k] = t._off
+        else:
+            nx = edge(w, WRITE, (old, v, NUMBER[int]), static[:4], static, nscal=1)
+            w.scalars[nx.k] = t._off
+        v = nx.out
+    if outside and old is not None and old.rg and not old.leaf:
+        v = graft(v, old, w)
+    st.prev = (st.val, st.prev)
+    st.val = v
+    if old is None:
+        w.storages.append(st)
+    t._val = None
+    if st.exported or st.pinned:
+        flush(w)
+
+
+def settle(t: Tensor, w: Walk) -> None:
+    """Takes a storage over from another thread's walk."""
+    st = t._st
+    v = foreign(placed(st, st.val.lay, 0), w)
+    st.val = v
+    w.storages.append(st)
+
+
+def graft(v: Value, history: Value, w: Walk) -> Value:
+    return edge(w, GRAFT, (v, history), TWO, TWO).out
+
+
+# --- gradient mode ----------------------------------------------------------------------------------------------------
+
+
+def set_mode(mode: bool) -> None:
+    w = tls.walk
+    at = w.at
+    if at.mode is mode:
+        return
+    if at.parent is None:
+        w.at = w.roots[mode]
+        return
+    nx = at.nxt
+    if nx.op is MODE and nx.static[0] is mode:
+        w.at = nx
+        return
+    special(w, MODE, (), (mode,), lambda n: _set_node_mode(n, mode))
+
+
+def _set_node_mode(n: Node, mode: bool) -> tuple:
+    n.mode = mode
+    return ()
+
+
