@@ -83,9 +83,8 @@ def _reduce_tensor(tensor) -> tuple:
         )
     is_parameter = type(tensor) is tenfold.nn.Parameter
     plain = tensor.detach().resolve_conj().resolve_neg()
-    layout = None
-    if not plain.is_contiguous():
-        layout = (tuple(plain.shape), plain.stride())
+    layout = (tuple(plain.shape), tuple(plain.stride()))
+    if not plain.is_contiguous() or plain.numel() == 0:
         plain = plain.as_strided((_span(plain),), (1,))
     view_as = None
     if plain.dtype == tenfold.bfloat16:
@@ -96,6 +95,8 @@ def _reduce_tensor(tensor) -> tuple:
 
 def _span(tensor) -> int:
     """Number of elements between the first and the last that the tensor reads, both included."""
+    if tensor.numel() == 0:
+        return 0
     return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
 
 
@@ -103,9 +104,8 @@ def _rebuild_tensor(array, view_as, layout, requires_grad: bool, is_parameter: b
     tensor = tenfold.from_numpy(array)
     if view_as is not None:
         tensor = tensor.view(view_as)
-    if layout is not None:
-        shape, stride = layout
-        tensor = tensor.as_strided(shape, stride)
+    if (tuple(tensor.shape), tuple(tensor.stride())) != layout:
+        tensor = tensor.as_strided(*layout)
     if is_parameter:
         return tenfold.nn.Parameter(tensor, requires_grad)
     return tensor.requires_grad_() if requires_grad else tensor
