@@ -1,0 +1,260 @@
+"""What an optimizer remembers between steps, arranged so that a step touches lists, not a dictionary for each tensor.
+
+Comes in: the param groups and `optimizer.state`. Goes out: for each group a few `Block`s, lists of tensors that take
+the same step together. A `Watch` is raised whenever somebody else reads a counter or changes the state; the blocks are
+then made anew.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from operator import is_
+from typing import Any
+
+import tenfold as torch
+
+
+class Watch:
+    """One flag that all state dictionaries of an optimizer share: True once somebody changed what the blocks hold."""
+
+    __slots__ = ("stale",)
+
+    def __init__(self) -> None:
+        self.stale = True
+
+
+class ParamState(dict):
+    """The state of one parameter: a dict of tensors whose counters (`step`) rest as Python numbers between reads.
+
+    While `counters` is set, the entries of that name are out of date and the numbers hold. Any read of a value makes
+    tensors of them, as PyTorch shows them, and from then on those tensors hold until the next step takes them back.
+    """
+
+    __slots__ = ("counters", "watch")
+
+    def __init__(self, watch: Watch, entries: dict | None = None) -> None:
+        super().__init__(entries or {})
+        self.watch = watch
+        self.counters: dict[str, float] | None = None
+
+    def show_counters(self) -> None:
+        """Turn the counters into tensors in their entries."""
+        counters = self.counters
+        if counters is None:
+            return
+        self.counters = None
+        self.watch.stale = True
+        for name, value in counters.items():
+            super().__setitem__(name, torch.tensor(float(value), dtype=counter_dtype()))
+
+    def plain(self) -> dict:
+        """An ordinary dict of the same entries."""
+        return dict(self.items())
+
+    def __reduce_ex__(self, protocol: int) -> tuple:
+        return dict, (self.plain(),)
+
+
+def counter_dtype():
+    """The dtype in which a counter is shown: float64 where that is the default dtype, else float32."""
+    return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
+
+
+class States(defaultdict):
+    """`optimizer.state`: parameter -> ParamState, made at the first look as in a `defaultdict(dict)`."""
+
+    def __init__(self, watch: Watch, entries: dict | None = None) -> None:
+        super().__init__(dict)
+        self.watch = watch
+        for key, value in (entries or {}).items():
+            dict.__setitem__(self, key, self.watched(value))
+
+    def watched(self, value: Any) -> Any:
+        """`value` as a ParamState of this optimizer, where it is a dict at all."""
+        if type(value) is ParamState and value.watch is self.watch:
+            return value
+        return ParamState(self.watch, value) if isinstance(value, dict) else value
+
+    def __missing__(self, key: Any) -> ParamState:
+        value = ParamState(self.watch)
+        self.watch.stale = True
+        dict.__setitem__(self, key, value)
+        return value
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.watch.stale = True
+        dict.__setitem__(self, key, self.watched(value))
+
+    def __reduce__(self) -> tuple:
+        return defaultdict, (dict,), None, None, iter(self.items())
+
+    def __repr__(self) -> str:
+        return repr(defaultdict(dict, self))
+
+
+def _showing(method):
+    """`method` of dict, after the counters became tensors."""
+
+    def call(self, *args, **kwargs):
+        self.show_counters()
+        return method(self, *args, **kwargs)
+
+    call.__name__ = method.__name__
+    return call
+
+
+def _marking(method):
+    """`method` of a dict of state, which raises the watch before it changes anything."""
+
+    def call(self, *args, **kwargs):
+        self.watch.stale = True
+        return method(self, *args, **kwargs)
+
+    call.__name__ = method.__name__
+    return call
+
+
+_CHANGES = ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update")
+# `__iter__` is here because dict(state) and {**state} then ask for each value instead of copying the table
+_READS = (
+    "__getitem__",
+    "__iter__",
+    "__eq__",
+    "__ne__",
+    "__or__",
+    "__ror__",
+    "__repr__",
+    "copy",
+    "get",
+    "items",
+    "values",
+)
+for _name in _READS:
+    setattr(ParamState, _name, _showing(getattr(dict, _name)))
+for _name in _CHANGES:
+    setattr(ParamState, _name, _marking(_showing(getattr(dict, _name))))
+    if _name != "__setitem__":
+        setattr(States, _name, _marking(getattr(defaultdict, _name)))
+
+
+class Block:
+    """Tensors of one param group that take the same step: equal counters, equal kinds of state.
+
+    `params` and `grads` are lists; `block["exp_avg"]` is the list of that state, None where these parameters have none.
+    Complex tensors appear as their real views (one more dim of size 2), which share the same memory.
+    """
+
+    __slots__ = ("counters", "grads", "home", "index", "is_complex", "keys", "params", "states", "tensors", "whole")
+
+    def __init__(self, home: States, rows: list[tuple[int, Any, ParamState]], counters: dict, whole: bool) -> None:
+        self.home = home
+        self.index, self.keys, self.states = map(list, zip(*rows))
+        self.is_complex = torch.is_complex(self.keys[0])
+        self.params = self.real(self.keys)
+        self.grads: list = []
+        self.whole = whole
+        self.counters = counters
+        names = [name for name in kinds(self.states[0]) if name not in counters]
+        self.tensors = {name: self.real([dict.__getitem__(s, name) for s in self.states]) for name in names}
+
+    def __getitem__(self, name: str) -> list | None:
+        return self.tensors.get(name)
+
+    def real(self, tensors: list) -> list:
+        """The tensors, complex ones seen as real pairs."""
+        if not self.is_complex:
+            return tensors
+        return [torch.view_as_real(t) if torch.is_complex(t) else t for t in tensors]
+
+    def take(self, grads: list) -> None:
+        """Choose this block's gradients from those of the whole group."""
+        if not self.whole:
+            grads = [grads[i] for i in self.index]
+        self.grads = self.real(grads) if self.is_complex else grads
+
+    def advance(self) -> float:
+        """Count one more step; returns the new count."""
+        self.counters["step"] += 1
+        return self.counters["step"]
+
+    def add(self, name: str, tensors: list) -> None:
+        """Give each parameter a new kind of state."""
+        for p, state, tensor in zip(self.keys, self.states, tensors):
+            state[name] = torch.view_as_complex(tensor) if self.is_complex else tensor
+            self.home[p] = state
+
+
+class GroupPlan:
+    """The blocks of one param group, and what must still be true for them to serve another step."""
+
+    __slots__ = ("blocks", "group", "has_grad", "params")
+
+    def __init__(self, group: dict, params: list, has_grad: list[bool], blocks: list[Block]) -> None:
+        self.group = group
+        self.params = params
+        self.has_grad = has_grad
+        self.blocks = blocks
+
+    def take(self, group: dict) -> bool:
+        """Hand this step's gradients to the blocks; False where the plan no longer fits the group."""
+        params = group["params"]
+        if group is not self.group or len(params) != len(self.params) or not all(map(is_, params, self.params)):
+            return False
+        grads = [p.grad for p in params]
+        if [g is not None for g in grads] != self.has_grad:
+            return False
+        for block in self.blocks:
+            block.take(grads)
+        return True
+
+
+def kinds(state: ParamState) -> tuple[str, ...]:
+    """The names of the entries that are there; old files hold None for a momentum that never began."""
+    return tuple(name for name in dict.keys(state) if dict.__getitem__(state, name) is not None)
+
+
+def _state_of(optimizer: Any, group: dict, p: Any) -> ParamState:
+    """The state of p, made where there is none; it enters `optimizer.state` when there is something in it."""
+    state = optimizer.state.get(p)
+    if state:
+        return state
+    state = ParamState(optimizer._watch, optimizer.init_state(group, p))
+    if state:
+        optimizer.state[p] = state
+    return state
+
+
+def plan_group(optimizer: Any, group: dict, params: list) -> GroupPlan:
+    """Sort the parameters that have a gradient into blocks, making the state of those that come for the first time."""
+    grads = [p.grad for p in params]
+    rows: dict[tuple, tuple[dict, list]] = {}
+    for i, (p, grad) in enumerate(zip(params, grads, strict=True)):
+        if grad is None:
+            continue
+        optimizer.check_grad(group, p, grad)
+        state = _state_of(optimizer, group, p)
+        counters = {name: float(state[name]) for name in optimizer.counters}
+        key = (torch.is_complex(p), kinds(state), tuple(counters.values()))
+        rows.setdefault(key, (counters, []))[1].append((i, p, state))
+    blocks = []
+    for counters, found in rows.values():
+        block = Block(optimizer.state, found, counters, len(found) == len(params))
+        block.take(grads)
+        for state in block.states:
+            state.counters = counters or None
+        blocks.append(block)
+    return GroupPlan(group, params, [g is not None for g in grads], blocks)
+
+
+def layers(params: list) -> Iterator[list]:
+    """The parameters, in lists without repeats: the second list holds those given twice, and so on."""
+    while params:
+        seen: set[int] = set()
+        again = []
+        layer = []
+        for p in params:
+            (again if id(p) in seen else layer).append(p)
+            seen.add(id(p))
+        yield layer
+        params = again
