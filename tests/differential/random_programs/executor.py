@@ -102,8 +102,8 @@ class Outcome:
     """What a program did.
 
     steps: for each step `skip`, `ok`, `relaxed`, an error's type, or a value that it read. metadata: name, dtype,
-    shape, strides, offset and requires_grad of each result. names, values, bounds: of the tensors that were alive at the end,
-    bounds being (bits of the magnitude, whether exact). gradients: of the leaves. lines: the statements."""
+    shape, strides, offset and requires_grad of each result. names, values, bounds: of the tensors that were alive at
+    the end, bounds being (bits of the magnitude, whether exact). gradients: of the leaves. lines: the statements."""
 
     steps: list = field(default_factory=list)
     metadata: list = field(default_factory=list)
@@ -151,10 +151,8 @@ class Executor:
 
     def call(self, name, *args, **kwargs):
         """mod.name(*args, **kwargs)"""
-        found = self.mod
-        for part in name.split("."):
-            found = getattr(found, part)
-        return self.act(f"torch.{name}({shown(args, kwargs)})", found, args, kwargs)
+        text = f"torch.{name}({shown(args, kwargs)})"
+        return self.act(text, lambda *a, **k: getattr(self.mod, name)(*a, **k), args, kwargs)
 
     def method(self, v, name, *args, **kwargs):
         """v.name(*args, **kwargs)"""
