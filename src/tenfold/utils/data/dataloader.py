@@ -293,6 +293,7 @@ class _Iterator:
     """One pass over a DataLoader."""
 
     _is_broken = False
+    _IterableDataset_len_called: int | None
 
     def __init__(self, loader: DataLoader) -> None:
         self._dataset = loader.dataset
@@ -328,7 +329,7 @@ class _Iterator:
         self._IterableDataset_len_called = loader._IterableDataset_len_called
 
     def _warn_if_longer(self) -> None:
-        if self._dataset_kind != _DatasetKind.Iterable or self._num_yielded <= self._IterableDataset_len_called:
+        if self._dataset_kind != _DatasetKind.Iterable or self._num_yielded <= (self._IterableDataset_len_called or 0):
             return
         message = (
             f"Length of IterableDataset {self._dataset} was reported to be {self._IterableDataset_len_called} by "

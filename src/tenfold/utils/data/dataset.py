@@ -6,7 +6,7 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import tenfold
 
@@ -131,8 +131,8 @@ def _members(datasets) -> list:
 
 def _fetch_exactly(dataset, indices: list):
     """The samples at `indices`, in one call where the dataset offers one."""
-    fetch = getattr(dataset, "__getitems__", None)
-    if not callable(fetch):
+    fetch: Any = getattr(dataset, "__getitems__", None)
+    if fetch is None:
         return [dataset[index] for index in indices]
     samples = fetch(indices)
     if len(samples) != len(indices):
@@ -206,23 +206,22 @@ class ChainDataset(IterableDataset):
 
     def __iter__(self):
         for dataset in self.datasets:
-            _require_iterable(dataset)
-            yield from dataset
+            yield from _require_iterable(dataset)
 
     def __len__(self) -> int:
         total = 0
         for dataset in self.datasets:
-            _require_iterable(dataset)
-            total += len(dataset)
+            total += len(_require_iterable(dataset))
         return total
 
 
-def _require_iterable(dataset) -> None:
+def _require_iterable(dataset) -> Any:
     if not isinstance(dataset, IterableDataset):
         raise AssertionError(
             f"ChainDataset only supports IterableDataset, got {type(dataset).__name__}: use ConcatDataset for "
             "datasets that have an index."
         )
+    return dataset
 
 
 class Subset(Dataset[T_co]):
@@ -253,8 +252,8 @@ class Subset(Dataset[T_co]):
                 "Write it too: `return [self[i] for i in indices]`."
             )
         chosen = [self.indices[i] for i in indices]
-        fetch = getattr(self.dataset, "__getitems__", None)
-        if callable(fetch):
+        fetch: Any = getattr(self.dataset, "__getitems__", None)
+        if fetch is not None:
             return fetch(chosen)
         return [self.dataset[i] for i in chosen]
 

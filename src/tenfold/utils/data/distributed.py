@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import tenfold
 
@@ -36,9 +37,9 @@ class DistributedSampler(Sampler):
         drop_last: bool = False,
     ) -> None:
         if num_replicas is None:
-            num_replicas = _process_group().get_world_size()
+            num_replicas = int(_process_group().get_world_size())
         if rank is None:
-            rank = _process_group().get_rank()
+            rank = int(_process_group().get_rank())
         if not 0 <= rank < num_replicas:
             raise ValueError(
                 f"DistributedSampler: Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]."
@@ -80,7 +81,7 @@ class DistributedSampler(Sampler):
         self.epoch = epoch
 
 
-def _process_group():
+def _process_group() -> Any:
     distributed = getattr(tenfold, "distributed", None)
     if distributed is None or not distributed.is_available():
         raise RuntimeError(

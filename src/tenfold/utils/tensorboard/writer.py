@@ -7,7 +7,7 @@ import tenfold
 from .._pytree import tree_map_only
 
 try:
-    import tensorboardX
+    import tensorboardX  # pyright: ignore[reportMissingImports]
 except ImportError as missing:
     raise ImportError(
         "tenfold.utils.tensorboard needs the package tensorboardX, which is not installed. "

@@ -3,6 +3,7 @@
 import pickle
 import sys
 import traceback
+from typing import Any
 
 
 class _VerbatimText(str):
@@ -21,9 +22,10 @@ class ExceptionWrapper:
     """
 
     def __init__(self, exc_info=None, where: str = "in background") -> None:
+        kind: Any
         kind, value, trace = exc_info or sys.exc_info()
-        self.exc_type = kind if _is_picklable(kind) else RuntimeError
-        self.exc_name = kind.__name__  # pyright: ignore[reportOptionalMemberAccess]
+        self.exc_type: Any = kind if _is_picklable(kind) else RuntimeError
+        self.exc_name = kind.__name__
         self.exc_msg = "".join(traceback.format_exception(kind, value, trace))
         self.where = where
 

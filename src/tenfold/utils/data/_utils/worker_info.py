@@ -19,6 +19,7 @@ class WorkerInfo:
     num_workers: int
     seed: int
     dataset: Any
+    _names: tuple[str, ...]
 
     def __init__(self, **fields) -> None:
         for name, value in fields.items():
