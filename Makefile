@@ -7,7 +7,7 @@ JOBS ?= 2
 PIP = -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity oracle lint types docs bench bench-record record clean
+.PHONY: help demo test parity lint types docs bench bench-record record clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
