@@ -507,3 +507,28 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
                 )
     return tuple(grads)
 
+
+
+def backward_all(tensors, grad_tensors=None, retain_graph: bool | None = None, create_graph: bool = False, grad_variables=None, inputs=None) -> None:
+    """Adds the gradients of the sum of `tensors` (each weighed by its entry of grad_tensors) to `.grad` of the leaves.
+
+    Args:
+        tensors: a tensor or a sequence.
+        grad_tensors: what to weigh each by; None for scalars.
+        retain_graph, create_graph, inputs: as in Tensor.backward."""
+    roots = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    if grad_tensors is None:
+        grad_tensors = grad_variables
+    given = [grad_tensors] if isinstance(grad_tensors, Tensor) else list(grad_tensors) if grad_tensors is not None else [None] * len(roots)
+    if len(given) != len(roots):
+        raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
+    if len(roots) == 1:
+        backward(roots[0], given[0], retain_graph, create_graph, inputs)
+        return
+    for i, t in enumerate(roots):
+        if not requires_grad(t):
+            raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+    seeds = [seed_for(t, g) for t, g in zip(roots, given)]
+    retain = create_graph if retain_graph is None else bool(retain_graph)
+    targets = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    stepwise(roots, seeds, retain, create_graph, targets, deliver_to=targets)

@@ -29,6 +29,7 @@ from ..trace.handle import NUMBER, Storage, Tensor, Walk, fresh, layout_of, new,
 from ..trace.macro import Composition, build_tree
 from ..trace.walk import check_writable, cut_if_long, edge, resolve, write
 from ..trace import walk as walking
+from ..trace.control import end_walk
 
 PUBLIC: dict[str, dict[str, Any]] = {}  # namespace -> name -> what is public there
 OPERATIONS: dict[str, Operation] = {}
@@ -442,6 +443,51 @@ def operation(fn: Callable | None = None, *, where="torch Tensor", aliases=(), d
     return make if fn is None else make(fn)
 
 
+def composite(fn: Callable | None = None, *, data=(), name: str | None = None):
+    """Makes a pure function of tensors one edge of the trace, without publishing it: `@composite(data=("lr",))`.
+
+    Args: data: names of arguments whose Python numbers are inputs of the program (number tensors in the body); all else
+    that is no tensor is static and may steer the body.
+    Returns: the function; it takes tensors, lists of tensors, numbers and static values, and returns tensors, nested as in its body."""
+
+    def make(fn: Callable) -> Callable:
+        op = Composition(name or fn.__name__, fn, data=data)
+        op.call = call = _generic(op)
+        describe(call, fn, fn.__name__, False)
+        call.operation = op
+        return call
+
+    return make if fn is None else make(fn)
+
+
+def assign(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Each tensor's storage gets the value of the other (same shape and dtype) in place, without gradients."""
+    w = tls.walk
+    at = w.at
+    mode = at.mode
+    if mode:
+        walking.set_mode(False)
+    try:
+        for t, v in zip(tensors, values):
+            value = v._val
+            st = t._st
+            if (
+                st is not None and value is not None and not st.shared and t._lay is value.lay and st.hist is None and not st.exported
+                and t._off == 0 and t._lay.contig and value.node.walk is w and not st.pinned and not t._det
+                and (st.val is None or st.val.node.walk is w)
+            ):  # fmt: skip
+                if st.val is None:
+                    w.storages.append(st)
+                st.prev = (st.val, st.prev)
+                st.val = value
+                t._val = None
+            else:
+                overwrite(t, v)
+    finally:
+        if mode:
+            walking.set_mode(True)
+
+
 def primitive(*, rule, kernel=None, where="", aliases=(), data=(), gradient=None, inplace=False, out=False, name=None, raw=False, effect=False,
               differentiable=True, grad_name=None):  # fmt: skip
     """Declares a primitive: the function is its NumPy meaning (see ir.operation.Primitive)."""
@@ -639,6 +685,10 @@ def _number_converter(target: np.dtype) -> Callable:
         return lambda x: target.type(x.real if isinstance(x, complex) else x)
     return lambda x: target.type(x)
 
+
+publish(composite, "composite", "torch")
+publish(assign, "assign", "torch")
+publish(end_walk, "end_walk", "torch")
 
 for _op in (ACCUMULATE, CAST, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, SUM_TO, UNREAD, WRITE, ZEROS):
     _op.call = _generic(_op)
