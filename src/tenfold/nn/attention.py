@@ -88,8 +88,10 @@ class MultiheadAttention(Module):
                 "v_proj_weight": (width, self.vdim),
             }
         shapes["in_proj_bias"] = (3 * width,) if bias else None
-        shapes["bias_k"] = (1, 1, width) if add_bias_kv else None
-        shapes["bias_v"] = (1, 1, width) if add_bias_kv else None
+        if add_bias_kv:
+            shapes |= {"bias_k": (1, 1, width), "bias_v": (1, 1, width)}
+        else:
+            self.bias_k = self.bias_v = None
         for name, shape in shapes.items():
             parameter = None if shape is None else Parameter(tenfold.empty(shape, **factory))
             self.register_parameter(name, parameter)

@@ -47,6 +47,11 @@ def _activation(activation: str | Callable[[Tensor], Tensor]) -> Callable[[Tenso
     return functions[activation]
 
 
+def _in_dtype_of(mask: Tensor | None, x: Tensor) -> Tensor | None:
+    """A floating mask in the dtype of what it is for; the stacks take masks of another one, the layers do not."""
+    return mask.to(x.dtype) if mask is not None and mask.is_floating_point() else mask
+
+
 def _copies(module: Module, count: int) -> ModuleList:
     return ModuleList([copy.deepcopy(module) for _ in range(count)])
 
@@ -211,7 +216,7 @@ class TransformerEncoder(Module):
             is_causal: a hint that `mask` is the causal one. Default None.
         """
         padding = canonical_mask(src_key_padding_mask, "src_key_padding_mask", mask, src.dtype)
-        mask = canonical_mask(mask, "mask", None, src.dtype)
+        mask = _in_dtype_of(canonical_mask(mask, "mask", None, src.dtype), src)
         output = src
         for layer in self.layers:
             output = layer(output, src_mask=mask, is_causal=bool(is_causal), src_key_padding_mask=padding)
@@ -368,6 +373,7 @@ class TransformerDecoder(Module):
             tgt_is_causal, memory_is_causal: hints that the masks are the causal ones.
         """
         output = tgt
+        tgt_mask = _in_dtype_of(tgt_mask, tgt)
         for layer in self.layers:
             output = layer(
                 output,
@@ -423,9 +429,9 @@ class TransformerDecoderLayer(Module):
         self.activation = _activation(activation)
 
     def __setstate__(self, state: dict) -> None:
-        super().__setstate__(state)
-        if not hasattr(self, "activation"):
-            self.activation = F.relu
+        # As in PyTorch, a copy falls back to ReLU where the activation is a module (not a function), so the layers
+        # of a TransformerDecoder do: weights trained there give the same numbers here.
+        super().__setstate__({"activation": F.relu, **state})
 
     def forward(
         self,
