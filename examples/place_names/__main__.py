@@ -65,7 +65,7 @@ def print_table(rows, sentences):
 def print_sentences(sentences, chances, count=12):
     """Print some tagged sentences with places."""
     print("\nTagged sentences, [places] in brackets:\n")
-    pairs = [pair for pair in zip(sentences, chances, strict=True) if any(pair[0][1]) and len(pair[0][0]) < 14]
+    pairs = [pair for pair in zip(sentences, chances, strict=True) if any(pair[0][1]) and 6 < len(pair[0][0]) < 15]
     for (words, _), chance in pairs[:count]:
         print("  " + report.as_text(words, chance))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy
 
-BLUE, ORANGE, GREEN, GREY = "#2f6fde", "#d9731a", "#1f8a5b", "#8a8f98"
+BLUE, ORANGE, GREY = "#2f6fde", "#d9731a", "#8a8f98"
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
@@ -64,6 +64,8 @@ def draw_losses(axes, runs):
         axes.plot(steps, run.losses, color=colour, alpha=0.22, linewidth=0.7)
         axes.plot(steps, smoothed(run.losses), color=colour, linewidth=1.8, label=run.name)
     axes.set_yscale("log")
+    axes.set_yticks([0.02, 0.05, 0.1, 0.2, 0.5], ["0.02", "0.05", "0.1", "0.2", "0.5"])
+    axes.set_yticks([], minor=True)
     axes.set_xlabel("training step")
     axes.set_ylabel("cross-entropy per word")
     axes.set_title("Loss while training", loc="left", fontweight="bold")
@@ -73,17 +75,21 @@ def draw_losses(axes, runs):
 
 def draw_words(axes, model, vocabulary, sentences):
     """Draw the vectors of places, other names and other words in the plane of their two principal components."""
+    from matplotlib import patheffects
+
     groups = word_groups(sentences, 160)
     words = [word for group in groups for word in group]
     points, share = principal_plane(word_vectors(model, vocabulary, words))
     labels = ("places, none seen in training", "other names: persons, peoples, months ...", "other words")
     begin = 0
     taken = []
-    for group, colour, label, shown in zip(groups, (ORANGE, BLUE, GREY), labels, (12, 9, 9), strict=True):
+    colours = (ORANGE, BLUE, GREY), ("#8f4708", "#1a428c", "#4c5057")
+    for group, colour, dark, label, shown in zip(groups, *colours, labels, (12, 9, 9), strict=True):
         here = points[begin : begin + len(group)]
         axes.scatter(here[:, 0], here[:, 1], s=16, color=colour, alpha=0.75, linewidths=0, label=label)
         for word, place in pick_apart(group, here, shown, taken, points):
-            axes.annotate(word, place, xytext=(4, 3), textcoords="offset points", fontsize=8, color=colour)
+            text = axes.annotate(word, place, xytext=(5, -3), textcoords="offset points", fontsize=8.5, color=dark)
+            text.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="white")])
         begin += len(group)
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second")
@@ -119,7 +125,7 @@ def write_page(path, table, sentences, chances, shown=60):
     first = [pair for pair in pairs if any(pair[0][1])][: shown * 2 // 3] + [
         pair for pair in pairs if not any(pair[0][1]) and any(word[0].isupper() for word in pair[0][0][1:])
     ][: shown // 3]
-    first.sort(key=lambda pair: pair[0][0])
+    first.sort(key=pairs.index)
     parts = {
         "{{scores}}": "\n".join(score_row(row, row is table[-1]) for row in table),
         "{{count}}": str(len(pairs)),

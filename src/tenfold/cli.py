@@ -125,8 +125,13 @@ def run_module(name, arguments):
     fresh_main()
     sys.argv = ["-m", *arguments]
     replace_first_path(os.getcwd())
-    runpy._run_module_as_main(name)
+    run_as_main(name)
     return 0
+
+
+def run_as_main(name, **kwargs):
+    """The function by which `python -m` itself runs a module in `__main__`."""
+    runpy._run_module_as_main(name, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def run_path(path, arguments):
@@ -134,7 +139,7 @@ def run_path(path, arguments):
     if os.path.isdir(path) or zipfile.is_zipfile(path):
         fresh_main()
         replace_first_path(path)
-        runpy._run_module_as_main("__main__", alter_argv=False)
+        run_as_main("__main__", alter_argv=False)
         return 0
     if not os.path.isfile(path):
         print(f"tenfold run: can't open file {os.path.abspath(path)!r}: no such file", file=sys.stderr)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from operator import is_
+from struct import pack, unpack
 from typing import Any
 
 import tenfold as torch
@@ -31,12 +32,19 @@ class ParamState(dict):
     tensors of them, as PyTorch shows them, and from then on those tensors hold until the next step takes them back.
     """
 
-    __slots__ = ("counters", "watch")
+    __slots__ = ("counters", "dtypes", "watch")
 
     def __init__(self, watch: Watch, entries: dict | None = None) -> None:
         super().__init__(entries or {})
         self.watch = watch
         self.counters: dict[str, float] | None = None
+        self.dtypes: tuple = ()
+
+    def rest(self, counters: dict[str, float], dtypes: tuple) -> None:
+        """From now on the numbers hold, and not the entries."""
+        if counters:
+            self.counters = counters
+            self.dtypes = dtypes
 
     def show_counters(self) -> None:
         """Turn the counters into tensors in their entries."""
@@ -45,8 +53,8 @@ class ParamState(dict):
             return
         self.counters = None
         self.watch.stale = True
-        for name, value in counters.items():
-            super().__setitem__(name, torch.tensor(float(value), dtype=counter_dtype()))
+        for (name, value), dtype in zip(counters.items(), self.dtypes):
+            super().__setitem__(name, torch.tensor(float(value), dtype=dtype))
 
     def plain(self) -> dict:
         """An ordinary dict of the same entries."""
@@ -57,8 +65,22 @@ class ParamState(dict):
 
 
 def counter_dtype():
-    """The dtype in which a counter is shown: float64 where that is the default dtype, else float32."""
+    """The dtype of a new counter: float64 where that is the default dtype, else float32."""
     return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
+
+
+def counter_dtype_of(value: Any):
+    """The dtype of a counter that lies in a state; a loaded one may have its parameter's."""
+    return value.dtype if isinstance(value, torch.Tensor) and value.dtype.is_floating_point else counter_dtype()
+
+
+def rounded(value: float, dtype: Any) -> float:
+    """A number as a tensor of the dtype holds it."""
+    if dtype == torch.float64:
+        return value
+    if dtype == torch.float32:
+        return unpack("f", pack("f", value))[0]
+    return torch.tensor(value, dtype=dtype).item()
 
 
 class States(defaultdict):
@@ -145,9 +167,23 @@ class Block:
     Complex tensors appear as their real views (one more dim of size 2), which share the same memory.
     """
 
-    __slots__ = ("counters", "grads", "home", "index", "is_complex", "keys", "params", "states", "tensors", "whole")
+    __slots__ = (
+        "counters",
+        "dtypes",
+        "grads",
+        "home",
+        "index",
+        "is_complex",
+        "keys",
+        "params",
+        "states",
+        "tensors",
+        "whole",
+    )
 
-    def __init__(self, home: States, rows: list[tuple[int, Any, ParamState]], counters: dict, whole: bool) -> None:
+    def __init__(
+        self, home: States, rows: list[tuple[int, Any, ParamState]], counters: dict, dtypes: tuple, whole: bool
+    ) -> None:
         self.home = home
         self.index, self.keys, self.states = map(list, zip(*rows))
         self.is_complex = torch.is_complex(self.keys[0])
@@ -155,6 +191,7 @@ class Block:
         self.grads: list = []
         self.whole = whole
         self.counters = counters
+        self.dtypes = dtypes
         names = [name for name in kinds(self.states[0]) if name not in counters]
         self.tensors = {name: self.real([dict.__getitem__(s, name) for s in self.states]) for name in names}
 
@@ -228,21 +265,22 @@ def _state_of(optimizer: Any, group: dict, p: Any) -> ParamState:
 def plan_group(optimizer: Any, group: dict, params: list) -> GroupPlan:
     """Sort the parameters that have a gradient into blocks, making the state of those that come for the first time."""
     grads = [p.grad for p in params]
-    rows: dict[tuple, tuple[dict, list]] = {}
+    rows: dict[tuple, tuple[dict, tuple, list]] = {}
     for i, (p, grad) in enumerate(zip(params, grads, strict=True)):
         if grad is None:
             continue
         optimizer.check_grad(group, p, grad)
         state = _state_of(optimizer, group, p)
         counters = {name: float(state[name]) for name in optimizer.counters}
-        key = (torch.is_complex(p), kinds(state), tuple(counters.values()))
-        rows.setdefault(key, (counters, []))[1].append((i, p, state))
+        dtypes = tuple(counter_dtype_of(state[name]) for name in optimizer.counters)
+        key = (torch.is_complex(p), kinds(state), tuple(counters.values()), dtypes)
+        rows.setdefault(key, (counters, dtypes, []))[2].append((i, p, state))
     blocks = []
-    for counters, found in rows.values():
-        block = Block(optimizer.state, found, counters, len(found) == len(params))
+    for counters, dtypes, found in rows.values():
+        block = Block(optimizer.state, found, counters, dtypes, len(found) == len(params))
         block.take(grads)
         for state in block.states:
-            state.counters = counters or None
+            state.rest(counters, dtypes)
         blocks.append(block)
     return GroupPlan(group, params, [g is not None for g in grads], blocks)
 

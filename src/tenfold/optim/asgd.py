@@ -6,7 +6,8 @@ from typing import Any
 
 import tenfold as torch
 from tenfold import Tensor
-from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_lr, rounded
+from tenfold.optim._blocks import counter_dtype, rounded
+from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_lr
 
 __all__ = ["ASGD"]
 
@@ -87,7 +88,7 @@ class ASGD(Optimizer):
         return self._step_blocks(closure)
 
     def init_state(self, group, p):
-        return {"step": 0.0, "eta": rounded(float(group["lr"])), "mu": 1.0, "ax": torch.zeros_like(p)}
+        return {"step": 0.0, "eta": rounded(float(group["lr"]), counter_dtype()), "mu": 1.0, "ax": torch.zeros_like(p)}
 
     def update(self, group, block):
         step = block.advance()
@@ -107,7 +108,8 @@ class ASGD(Optimizer):
             bool(group["maximize"]),
         )
         lr = float(group["lr"])
-        counters["eta"] = rounded(lr / (1 + lambd * lr * step) ** group["alpha"])
-        counters["mu"] = rounded(1 / max(1, step - group["t0"]))
+        dtype = counter_dtype()
+        counters["eta"] = rounded(lr / (1 + lambd * lr * step) ** group["alpha"], dtype)
+        counters["mu"] = rounded(1 / max(1, step - group["t0"]), dtype)
         self._write(group, block.params, params)
         self._write(group, block["ax"], averages)

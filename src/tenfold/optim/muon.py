@@ -48,7 +48,7 @@ def muon_update(
     for p, g, buffer, scale in zip(params, grads, buffers, scales, strict=True):
         buffer = toward(buffer, g, fresh, light)
         direction = toward(g, buffer, momentum, ahead_is_light) if nesterov else buffer
-        direction = orthogonalized(direction, coefficients, steps, eps)
+        direction = orthogonalized(direction, coefficients, steps, eps).to(p.dtype)
         new_params.append(p * shrink - lr * scale * direction)
         new_buffers.append(buffer)
     return new_params, new_buffers

@@ -6,8 +6,9 @@ from typing import Any
 
 import tenfold as torch
 from tenfold import Tensor
+from tenfold.optim._blocks import rounded
 from tenfold.optim.adam import toward
-from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_betas, check_lr, number, rounded
+from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_betas, check_lr, number
 
 __all__ = ["NAdam"]
 
@@ -136,7 +137,7 @@ class NAdam(Optimizer):
         momentum_decay = group["momentum_decay"]
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * momentum_decay))
         mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * momentum_decay))
-        mu_product = rounded(block.counters["mu_product"] * mu)
+        mu_product = rounded(block.counters["mu_product"] * rounded(mu, block.dtypes[1]), block.dtypes[1])
         block.counters["mu_product"] = mu_product
         params, exp_avgs, exp_avg_sqs = nadam_update(
             block.params,

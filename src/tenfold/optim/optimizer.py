@@ -13,12 +13,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from itertools import chain
-from struct import pack, unpack
 from typing import Any, TypeAlias
 
 import tenfold as torch
 from tenfold import Tensor
-from tenfold.optim._blocks import Block, GroupPlan, States, Watch, counter_dtype, layers, plan_group
+from tenfold.optim._blocks import Block, GroupPlan, States, Watch, layers, plan_group
 from tenfold.utils.hooks import RemovableHandle
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
@@ -169,7 +168,8 @@ class Optimizer:
         if group.get("capturable"):
             raise AssertionError(
                 "If capturable=True, params and state_steps must be on supported devices: "
-                f"{list(_CAPTURABLE_DEVICES)}, but a parameter is on {p.device.type}. Leave capturable=False: tenfold captures each step anyway"
+                f"{list(_CAPTURABLE_DEVICES)}, but a parameter is on "
+                f"{p.device.type}. Leave capturable=False: tenfold captures each step anyway"
             )
 
     def _step_blocks(self, closure: Callable[[], float] | None) -> float | None:
@@ -286,14 +286,22 @@ class Optimizer:
         for hook in self._optimizer_state_dict_pre_hooks.values():
             hook(self)
         numbers: dict[int, int] = {}
+        count = 0
         groups = []
         for group in self.param_groups:
+            numbers.update({id(p): i for i, p in enumerate(group["params"], count) if id(p) not in numbers})
+            count += len(group["params"])
             packed = {name: value for name, value in group.items() if name != "params"}
-            packed["params"] = [numbers.setdefault(id(p), len(numbers)) for p in group["params"]]
+            packed["params"] = [numbers[id(p)] for p in group["params"]]
             groups.append(packed)
         state = {}
         for key, value in self.state.items():
-            name = numbers.get(id(key), key) if isinstance(key, Tensor) else key
+            if isinstance(key, Tensor) and id(key) not in numbers:
+                raise KeyError(
+                    f"state_dict: optimizer.state has an entry for a tensor of shape {list(key.shape)} that is in no "
+                    "param group. Delete it, or put the tensor back into its group"
+                )
+            name = numbers[id(key)] if isinstance(key, Tensor) else key
             state[name] = dict(value) if isinstance(value, dict) else value
         result: StateDict = {"state": state, "param_groups": groups}
         for hook in self._optimizer_state_dict_post_hooks.values():
@@ -503,10 +511,3 @@ def number(value: float | Tensor, group: dict[str, Any]) -> Any:
     if group.get("differentiable") and isinstance(value, Tensor):
         return value
     return float(value)
-
-
-def rounded(value: float) -> float:
-    """A counter as its tensor holds it: to float32, unless the default dtype is float64."""
-    if counter_dtype() == torch.float64:
-        return value
-    return unpack("f", pack("f", value))[0]

@@ -202,7 +202,12 @@ def histories(pending: dict, retain: bool, w: Walk) -> None:
         h = max(pending, key=lambda h: h.order)
         seeds = pending.pop(h)
         if h.special:
-            _steps(h, seeds, retain, False, pending, w, None, None)
+            mode = w.at.mode
+            set_mode(False)
+            try:
+                _steps(h, seeds, retain, False, pending, w, None, None)
+            finally:
+                set_mode(mode)
         else:
             _one_edge(h, seeds, retain, pending, w)
 

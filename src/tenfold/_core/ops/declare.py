@@ -474,7 +474,7 @@ def assign(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
             if (
                 st is not None and value is not None and not st.shared and t._lay is value.lay and st.hist is None and not st.exported
                 and t._off == 0 and t._lay.contig and value.node.walk is w and not st.pinned and not t._det
-                and (st.val is None or st.val.node.walk is w)
+                and (st.val is None or st.val.node.walk is w) and not value.rg
             ):  # fmt: skip
                 if st.val is None:
                     w.storages.append(st)
@@ -482,7 +482,7 @@ def assign(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
                 st.val = value
                 t._val = None
             else:
-                overwrite(t, v)
+                overwrite(t, walking.detach(v) if requires_grad(v) else v)
     finally:
         if mode:
             walking.set_mode(True)

@@ -7,11 +7,9 @@ In reading order: `engine` (the Mersenne twister and its state), `arguments` (dt
 `libm` and `box_muller` (how logarithms and sines round), `normal`, `continuous`, `integers`, `bernoulli` (dropout
 too), `multinomial`, `rejection` (Poisson, binomial, gamma, Dirichlet).
 
-Not bit-equal to PyTorch (everything else was compared bit for bit, on the x86 build with AVX2 or AVX-512):
+Not bit-equal to PyTorch (everything else was compared bit for bit with the x86 wheel, on an AVX-512 machine; the
+wheel contains none of Intel's vector statistics library, so that Bernoulli and exponential numbers are reproduced too):
 
-- `bernoulli` with a number for `p` (so every dropout mask) and `exponential` (so `multinomial` without replacement or
-  of one sample, and Gumbel softmax): on processors by Intel PyTorch hands these two to Intel's vector statistics
-  library, which draws another stream. The numbers here are those PyTorch gives on all other processors.
 - `dirichlet`: PyTorch adds in another order, so from five categories on about two float64 results in five, and one
   float32 result in a thousand, differ in the last bit.
 - `multinomial` without replacement in float16 or bfloat16: categories whose rounded race times are equal come in
@@ -22,7 +20,7 @@ Not bit-equal to PyTorch (everything else was compared bit for bit, on the x86 b
 - float32 `normal` from 16 elements on, and scaled `uniform`: a fused multiply-add is rounded by way of float64, where
   one result in 10**8 may be a tie that is rounded twice.
 - float64 results of the distributions with logarithms or sines follow this machine's C library; PyTorch's its own.
-- PyTorch without AVX2 (other processors) evaluates float32 `normal` with the C library: the last bit differs in
+- PyTorch without AVX2 (ARM, old processors) evaluates float32 `normal` with the C library: the last bit differs in
   about one number of ten.
 """
 

@@ -43,7 +43,8 @@ class Engine:
     def manual_seed(self, seed: int) -> Engine:
         """Start again from `seed`; a sample kept from an earlier normal draw is dropped."""
         self._seed = _check_seed(seed)
-        self._bits.state = np.random.RandomState(self._seed & _MASK32).get_state(legacy=False)
+        start: Any = np.random.RandomState(self._seed & _MASK32).get_state(legacy=False)
+        self._bits.state = start
         self._fresh = True
         self.spare_double = None
         self.spare_float = None

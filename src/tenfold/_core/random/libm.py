@@ -52,7 +52,7 @@ def fma(factor: np.ndarray, other: float, addend: float) -> np.ndarray:
 
 def _product_error(x: np.ndarray, y: float, product: np.ndarray) -> np.ndarray:
     x_high, x_low = _halves(x)
-    y_high, y_low = _halves(np.float64(y))
+    y_high, y_low = _halves(np.array(y))
     return ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
 
 

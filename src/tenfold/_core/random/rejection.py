@@ -210,10 +210,10 @@ def _gamma(engine: Engine, alpha: float, narrow: Callable[[float], float]) -> fl
     d = narrow(alpha - _THIRD)
     c = 1.0 / math.sqrt(9.0 * d) if d > 0.0 else math.nan
     while True:
-        y = 0.0
-        while y <= 0.0:
-            x = next_normal(engine)
-            y = 1.0 + c * x
+        x = next_normal(engine)
+        y = 1.0 + c * x
+        if y <= 0.0:
+            continue
         v = y * y * y
         u = 1.0 - engine.next_uniform()
         square = x * x

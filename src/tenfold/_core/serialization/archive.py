@@ -21,6 +21,7 @@ _ZIP64_EXTRA = 20
 _PADDING_ID = b"FB"
 _FIRST_DATE = (1980, 1, 1, 0, 0, 0)
 _CHUNK = 1 << 24
+_MAPPED_ALIGNMENT = 16
 _MAX_EXPANSION = 1 << 26
 _FORMAT_VERSION = b"3\n"
 _OLDEST_VERSION, _NEWEST_VERSION = 1, 10
@@ -110,14 +111,18 @@ class ArchiveReader:
             raise self.fail(f"is corrupt: its zip directory cannot be read ({error}).") from error
         records = {}
         stored = 0
+        expanded = 0
         for info in self._zip.infolist():
             name = info.filename.partition("/")[2]
             if name in records:
                 raise self.fail(f"is corrupt: it holds two records called {name!r}.")
             stored += info.compress_size
+            expanded += info.file_size if info.compress_type != zipfile.ZIP_STORED else 0
             records[name] = info
         if stored > self.total:
             raise self.fail(f"is corrupt: its records claim {stored:,} bytes and the file has {self.total:,}.")
+        if expanded > max(_MAX_EXPANSION, 20 * self.total):
+            raise self.fail(f"looks like a zip bomb: its {self.total:,} bytes claim to expand to {expanded:,}.")
         # PyTorch can be told not to compute checksums, and then writes 0 for each.
         self._has_checksums = any(info.CRC for info in records.values())
         return records
@@ -137,7 +142,7 @@ class ArchiveReader:
 
     def read_array(self, name: str) -> np.ndarray:
         """The content of a record as a new, writable array of uint8."""
-        size = self.size(name)
+        self.size(name)
         info = self._records[name]
         if info.flag_bits & 1:
             raise self.fail(f"is encrypted (record {name!r}), which checkpoints never are.")
@@ -145,10 +150,6 @@ class ArchiveReader:
             return self._read_stored(name, info)
         if info.compress_type != zipfile.ZIP_DEFLATED:
             raise self.fail(f"holds record {name!r} in compression method {info.compress_type}; 0 or 8 is expected.")
-        if size > max(_MAX_EXPANSION, 20 * self.total):
-            raise self.fail(
-                f"looks like a zip bomb: record {name!r} claims {size:,} bytes in a file of {self.total:,}."
-            )
         return self._guarded(lambda: np.frombuffer(bytearray(self._inflate(info)), np.uint8), f"record {name!r}")
 
     def _inflate(self, info: zipfile.ZipInfo) -> bytes:
@@ -191,6 +192,8 @@ class ArchiveReader:
         if size == 0:
             return np.empty(0, np.uint8)
         start = self.data_start(name)
+        if start % _MAPPED_ALIGNMENT:
+            return self.read_array(name)
         return np.memmap(self.path, np.uint8, "c", offset=start, shape=(size,)).view(np.ndarray)
 
     def check_version(self) -> None:

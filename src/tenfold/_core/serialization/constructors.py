@@ -7,6 +7,7 @@ restricted unpickler calls), a storage kind, a dtype, a class, or `UNKNOWN`.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -62,6 +63,15 @@ def wrong(problem: str) -> pickle.UnpicklingError:
     return pickle.UnpicklingError(f"load: the checkpoint is corrupt or was tampered with: {problem}")
 
 
+def shown(value: Any) -> str:
+    """A value from a file in a message; containers by their type only, as their text may have no end."""
+    if isinstance(value, (str, bytes)):
+        return repr(value[:40])
+    if isinstance(value, int) and abs(value) < 2**64:
+        return repr(value)
+    return f"a {type(value).__name__}"
+
+
 def check_key(key: Any) -> Any:
     """A dict key or set element that is safe to hash.
 
@@ -91,7 +101,7 @@ def _integers(values: Any, what: str, lowest: int | None = None) -> tuple[int, .
 
 def _integer(value: Any, what: str, lowest: int | None = None) -> int:
     if type(value) is not int or not -(2**63) <= value < 2**63 or (lowest is not None and value < lowest):
-        raise wrong(f"{what} of a tensor is {value!r:.60}")
+        raise wrong(f"{what} of a tensor is {shown(value)}")
     return value
 
 
@@ -120,6 +130,7 @@ class Constructors:
         self._build = build
         self._resolve = resolve
         self._storages: dict[int, records.StorageRecord] = {}
+        self._dtypes: dict[int, tuple[Any, str]] = {}  # with the object, so that its identity stays its own
         self._table = self._make_table()
 
     def add_storage(self, record: records.StorageRecord) -> Any:
@@ -128,6 +139,13 @@ class Constructors:
         self._storages[id(record.handle)] = record
         return record.handle
 
+    def adopt_storage(self, chosen: Any, original: Any) -> Any:
+        """Let `chosen`, which a map_location function made of `original`, stand behind the tensors to come."""
+        if id(chosen) not in self._storages:
+            record = dataclasses.replace(self._storages[id(original)], handle=chosen)
+            self._storages[id(chosen)] = record
+        return chosen
+
     def find(self, module: str, name: str) -> Any:
         """The value of a name in a file, or UNKNOWN."""
         module = modern_module(module)
@@ -135,7 +153,9 @@ class Constructors:
         if entry is not UNKNOWN:
             return entry
         if module == "torch" and (name in MEMORY_DTYPES or name in _OTHER_DTYPES):
-            return self._build(records.DtypeRecord(name))
+            dtype = self._build(records.DtypeRecord(name))
+            self._dtypes[id(dtype)] = (dtype, name)
+            return dtype
         if module in ("torch", "torch.cuda") and name in _DTYPE_OF_STORAGE:
             return StorageKind(_DTYPE_OF_STORAGE[name])
         if (module, name) in (("torch", "Tensor"), ("torch.nn.parameter", "Parameter")):
@@ -177,7 +197,7 @@ class Constructors:
 
     def _device(self, kind: Any, index: Any = None) -> Any:
         if not isinstance(kind, str) or not (index is None or type(index) is int):
-            raise wrong(f"a device is {kind!r:.40}, {index!r:.40}")
+            raise wrong(f"a device is {shown(kind)}, {shown(index)}")
         return self._build(records.DeviceRecord(kind, index))
 
     # ---- tensors ----
@@ -221,11 +241,11 @@ class Constructors:
         return self._build(records.MetaTensorRecord(self._dtype_name(dtype), dims, steps, grad is True))
 
     def _dtype_name(self, dtype: Any) -> str:
-        name = str(dtype).removeprefix("torch.")
+        name = self._dtypes.get(id(dtype), (None, ""))[1]
         if name in _OTHER_DTYPES:
             raise NotImplementedError(f"load: the checkpoint holds a tensor of dtype {name}, which is not in tenfold")
         if name not in MEMORY_DTYPES:
-            raise wrong(f"a tensor has the dtype {dtype!r:.60}")
+            raise wrong(f"a tensor has the dtype {shown(dtype)}")
         return name
 
     def _parameter(self, data: Any, grad: Any, hooks: Any, state: Any = None) -> Any:
@@ -258,7 +278,7 @@ def set_attributes(obj: Any, state: Any) -> None:
             raise wrong(f"the state of a {type(obj).__name__} is a {type(part).__name__}, not a dict of attributes")
         for name, value in part.items():
             if not isinstance(name, str) or name.startswith("__"):
-                raise wrong(f"a {type(obj).__name__} is to get the attribute {name!r:.60}")
+                raise wrong(f"a {type(obj).__name__} is to get the attribute {shown(name)}")
             setattr(obj, name, value)
 
 
@@ -307,7 +327,7 @@ def _new_complex(real: Any = 0.0, imag: Any = 0.0) -> complex:
 def _encode(text: Any, encoding: Any = "utf-8") -> bytes:
     """How protocol 2 writes bytes; other codecs than these two have no business in a checkpoint."""
     if not isinstance(text, str) or encoding not in ("latin1", "utf-8"):
-        raise wrong(f"bytes are to be made of a {type(text).__name__} by the codec {encoding!r:.40}")
+        raise wrong(f"bytes are to be made of a {type(text).__name__} by the codec {shown(encoding)}")
     return text.encode(encoding)
 
 

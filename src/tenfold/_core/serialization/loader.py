@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .archive import ArchiveReader
-from .constructors import UNKNOWN, Constructors, StorageKind, typed_view, wrong
+from .constructors import UNKNOWN, Constructors, StorageKind, shown, typed_view, wrong
 from .legacy import MAGIC, PROTOCOL, fill_storages
 from .names import find_safe_global, modern_module
 from .opcodes import RestrictedUnpickler
@@ -100,6 +100,8 @@ def _opened(f: Any) -> Iterator[tuple[Any, str, str | None]]:
 def _is_zip(stream: Any) -> bool:
     start = stream.tell()
     first = stream.read(len(_ZIP_MAGIC))
+    if isinstance(first, str):
+        raise TypeError("load: the file is open in text mode; open it with mode 'rb'")
     stream.seek(start)
     if not first:
         raise EOFError("load: the file is empty (or is read from its end), so there is nothing to load")
@@ -111,8 +113,15 @@ class _Placement:
 
     def __init__(self, map_location: Any):
         self._map = map_location
-        is_device = map_location is not None and not isinstance(map_location, dict) and not callable(map_location)
+        # A device may be callable too (as a decorator), so it is told by what it has.
+        is_device = isinstance(map_location, str) or (hasattr(map_location, "type") and hasattr(map_location, "index"))
         self._device = str(map_location) if is_device else None
+        self._function = None if is_device or isinstance(map_location, dict) else map_location
+        if self._function is not None and not callable(self._function):
+            raise TypeError(
+                f"load: map_location is a {type(map_location).__name__}, and that is not callable; "
+                "give a device, a dict of locations or a function of (storage, location)"
+            )
 
     def device(self, location: str) -> str:
         """The device for a storage that was saved on `location`."""
@@ -121,7 +130,7 @@ class _Placement:
             wanted = self._device
         elif isinstance(self._map, dict):
             wanted = str(self._map.get(location, location))
-        elif callable(self._map):
+        elif self._function is not None:
             wanted = "cpu"  # the function is asked once the storage is there
         if wanted.startswith("cuda"):
             raise RuntimeError(
@@ -137,9 +146,9 @@ class _Placement:
 
     def finish(self, handle: Any, location: str, again: Callable[[str], Any]) -> Any:
         """The storage that a `map_location` function gives for one; None leaves it to the location."""
-        if not callable(self._map):
+        if self._function is None:
             return handle
-        chosen = self._map(handle, location)
+        chosen = self._function(handle, location)
         if chosen is None:
             return again(location)
         if type(chosen) is not type(handle):
@@ -197,9 +206,10 @@ class _Run:
         arrays: dict[str, np.ndarray] = {}
 
         def content(key: str, record: StorageRecord) -> np.ndarray:
-            if record.nbytes > len(data):
+            claimed = record.nbytes + sum(array.nbytes for array in arrays.values())
+            if claimed > len(data):
                 raise RuntimeError(
-                    f"load: {self._label} has {len(data):,} bytes and claims a storage of {record.nbytes:,}, "
+                    f"load: {self._label} has {len(data):,} bytes and claims storages of {claimed:,}, "
                     "so it was not written whole. Nothing was loaded; copy or save the file again."
                 )
             arrays[key] = np.zeros(record.size, MEMORY_DTYPES[record.dtype_name])
@@ -220,7 +230,7 @@ class _Run:
             raise pickle.UnpicklingError(self._not_a_checkpoint())
         protocol, position = self._restricted(data, position, _no_storages)
         if protocol != PROTOCOL:
-            raise RuntimeError(f"load: {self._label} has protocol version {protocol!r:.40}; {PROTOCOL} is expected")
+            raise RuntimeError(f"load: {self._label} has protocol version {shown(protocol)}; {PROTOCOL} is expected")
         facts, position = self._restricted(data, position, _no_storages)
         if not isinstance(facts, dict) or facts.get("little_endian") is not True:
             raise NotImplementedError(f"load: {self._label} was written on a big-endian machine in the old format")
@@ -251,7 +261,8 @@ class _Run:
                 return self._constructors.add_storage(record)
 
             handle = place(self._placement.device(location))
-            handle = self._placement.finish(handle, location, lambda location: place(_Placement(None).device(location)))
+            chosen = self._placement.finish(handle, location, lambda location: place(_Placement(None).device(location)))
+            handle = self._constructors.adopt_storage(chosen, handle)
             self._handles[key] = handle
             self._shapes[key] = (kind.dtype_name, size)
             return handle
@@ -310,15 +321,17 @@ def _no_storages(reference: Any) -> Any:
 
 def _check_reference(reference: Any) -> tuple[StorageKind, str, str, int]:
     """("storage", kind, key, location, elements) and, in the old format, a view that no writer has made for years."""
-    if not isinstance(reference, tuple) or len(reference) not in (5, 6) or reference[0] not in ("storage", b"storage"):
-        raise wrong(f"{reference!r:.60} is not a reference to a storage")
-    _, kind, key, location, size = reference[:5]
+    if not isinstance(reference, tuple) or len(reference) not in (5, 6) or not isinstance(reference[0], (str, bytes)):
+        raise wrong(f"{shown(reference)} is not a reference to a storage")
+    tag, kind, key, location, size = reference[:5]
+    if tag not in ("storage", b"storage"):
+        raise wrong(f"{shown(tag)} is not a reference to a storage")
     if len(reference) == 6 and reference[5] is not None:
         raise NotImplementedError("load: the checkpoint holds storages that are views of others (PyTorch 0.3)")
     if not isinstance(kind, StorageKind):
-        raise wrong(f"a storage is of the type {kind!r:.60}")
+        raise wrong(f"a storage is of the type {shown(kind)}")
     if not isinstance(key, str) or not isinstance(location, str) or type(size) is not int or not 0 <= size < 2**60:
-        raise wrong(f"storage {key!r:.40} on {location!r:.40} has {size!r:.40} elements")
+        raise wrong(f"storage {shown(key)} on {shown(location)} has {shown(size)} elements")
     return kind, key, location, size
 
 

@@ -13,8 +13,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from .constructors import UNKNOWN, Constructor, check_key, set_attributes, wrong
-from .names import BLOCKED_MODULES, find_safe_global, modern_module
+from .constructors import UNKNOWN, Constructor, check_key, set_attributes, shown, wrong
+from .names import BLOCKED_MODULES, find_safe_global, get_safe_globals, modern_module
 
 _MARK = object()
 _MAX_LINE = 1_000
@@ -60,6 +60,10 @@ class RestrictedUnpickler:
             code = self._take(1)[0]
             if code == pickle.STOP[0]:
                 return self._finish()
+            if code == pickle.BINPERSID[0]:
+                # Outside the guard below: an error of the user's map_location function stays what it is.
+                self.push(self._persistent_load(self._pop()))
+                continue
             operation = _OPERATIONS.get(code)
             if operation is None:
                 raise self._failure(at, f"opcode {code} is not one that checkpoints use")
@@ -112,7 +116,7 @@ class RestrictedUnpickler:
         """What is read and not needed: the length of a frame, an object that is popped."""
 
     def _pop(self) -> Any:
-        value = self._stack.pop()
+        value = self._stack.pop() if self._stack else _MARK
         if value is _MARK:
             raise wrong("an object is taken from an empty stack")
         return value
@@ -188,9 +192,6 @@ class RestrictedUnpickler:
             raise wrong(f"elements are to be added to a {type(target).__name__}")
         target.update(check_key(item) for item in items)
 
-    def put_persistent(self) -> None:
-        self.push(self._persistent_load(self._pop()))
-
     # ---- names and calls ----
 
     def put_global(self, module: str, name: str) -> None:
@@ -220,7 +221,8 @@ class RestrictedUnpickler:
         )
 
     def _is_safe(self, value: Any) -> bool:
-        return any(value is entry for entry in self._safe)
+        allowed = [entry[0] if isinstance(entry, tuple) else entry for entry in get_safe_globals()]
+        return any(value is entry for entry in [*allowed, *self._safe])
 
     def call(self) -> None:
         arguments = self._pop()
@@ -242,7 +244,7 @@ class RestrictedUnpickler:
             self.push(kind.__new__(kind, *arguments))
         else:
             raise wrong(
-                f"an object of {getattr(kind, 'name', kind)!r:.60} is to be made, which is not an allowed class"
+                f"an object of {shown(getattr(kind, '__name__', kind))} is to be made, which is not an allowed class"
             )
 
     def build(self) -> None:
@@ -315,6 +317,5 @@ _OPERATIONS: dict[int, Callable[[RestrictedUnpickler], None]] = {
         pickle.REDUCE: _R.call,
         pickle.NEWOBJ: _R.new_object,
         pickle.BUILD: _R.build,
-        pickle.BINPERSID: _R.put_persistent,
     }.items()
 }
