@@ -5,7 +5,9 @@ what is kept between steps, then one file a method; `lr_scheduler/` changes lear
 models.
 """
 
-from tenfold.optim import lr_scheduler, swa_utils
+from importlib import import_module as _import_module
+
+from tenfold.optim import lr_scheduler
 from tenfold.optim._adafactor import Adafactor
 from tenfold.optim._stateless import swap_in_optimizer_params_and_state
 from tenfold.optim.adadelta import Adadelta
@@ -45,3 +47,9 @@ __all__ = [
     "swa_utils",
     "swap_in_optimizer_params_and_state",
 ]
+
+
+def __getattr__(name: str):
+    if name == "swa_utils":  # needs nn, which no optimizer does
+        return _import_module("tenfold.optim.swa_utils")
+    raise AttributeError(f"module 'tenfold.optim' has no attribute '{name}'", name=name)

@@ -104,7 +104,7 @@ class Adafactor(Optimizer):
         return self._step_blocks(closure)
 
     def check_grad(self, group, p, grad):
-        if torch.is_complex(p):
+        if p.dtype.is_complex:
             raise RuntimeError("Adafactor does not support complex parameters; give torch.view_as_real of them")
         super().check_grad(group, p, grad)
 

@@ -186,7 +186,7 @@ class Block:
     ) -> None:
         self.home = home
         self.index, self.keys, self.states = map(list, zip(*rows))
-        self.is_complex = torch.is_complex(self.keys[0])
+        self.is_complex = self.keys[0].dtype.is_complex
         self.params = self.real(self.keys)
         self.grads: list = []
         self.whole = whole
@@ -202,7 +202,7 @@ class Block:
         """The tensors, complex ones seen as real pairs."""
         if not self.is_complex:
             return tensors
-        return [torch.view_as_real(t) if torch.is_complex(t) else t for t in tensors]
+        return [torch.view_as_real(t) if t.dtype.is_complex else t for t in tensors]
 
     def take(self, grads: list) -> None:
         """Choose this block's gradients from those of the whole group."""
@@ -273,7 +273,7 @@ def plan_group(optimizer: Any, group: dict, params: list) -> GroupPlan:
         state = _state_of(optimizer, group, p)
         counters = {name: float(state[name]) for name in optimizer.counters}
         dtypes = tuple(counter_dtype_of(state[name]) for name in optimizer.counters)
-        key = (torch.is_complex(p), kinds(state), tuple(counters.values()), dtypes)
+        key = (p.dtype.is_complex, kinds(state), tuple(counters.values()), dtypes)
         rows.setdefault(key, (counters, dtypes, []))[2].append((i, p, state))
     blocks = []
     for counters, dtypes, found in rows.values():

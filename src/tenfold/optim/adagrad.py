@@ -100,7 +100,7 @@ class Adagrad(Optimizer):
 
     def init_state(self, group, p):
         start = group["initial_accumulator_value"]
-        start = complex(start, start) if torch.is_complex(p) else start
+        start = complex(start, start) if p.dtype.is_complex else start
         return {"step": torch.zeros((), dtype=counter_dtype()), "sum": torch.full_like(p, start)}
 
     def update(self, group, block):

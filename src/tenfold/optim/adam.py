@@ -99,10 +99,11 @@ class Adam(Optimizer):
         decoupled_weight_decay: bool = False,
     ) -> None:
         check_lr(lr)
-        _check_tensors(lr, betas, foreach, capturable)
         check(eps >= 0.0, "epsilon value", eps)
         check_betas(betas)
         check(weight_decay >= 0.0, "weight_decay value", weight_decay)
+        betas = (betas[0], betas[1])
+        _check_tensors(lr, betas, foreach, capturable)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -176,7 +177,7 @@ class Adam(Optimizer):
 def _check_tensors(lr: Any, betas: tuple, foreach: bool | None, capturable: bool) -> None:
     """Refuse hyper-parameters as tensors where PyTorch refuses them."""
     of_tensor = [isinstance(b, Tensor) for b in betas[:2]]
-    lists = foreach and not capturable
+    lists = foreach is True and not capturable
     if lists and isinstance(lr, Tensor):
         raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True; give a float")
     if of_tensor[0] != of_tensor[1]:

@@ -198,14 +198,14 @@ class LBFGS(Optimizer):
                 piece = p.grad.to_dense().reshape(-1)
             else:
                 piece = p.grad.reshape(-1)
-            pieces.append(torch.view_as_real(piece).reshape(-1) if torch.is_complex(piece) else piece)
+            pieces.append(torch.view_as_real(piece).reshape(-1) if piece.dtype.is_complex else piece)
         return torch.cat(pieces, 0)
 
     def _move(self, d: Tensor, length: Any) -> None:
         """Go `length` times the flat vector d."""
         begin = 0
         for p in self._params:
-            real = torch.view_as_real(p) if torch.is_complex(p) else p
+            real = torch.view_as_real(p) if p.dtype.is_complex else p
             end = begin + real.numel()
             real.add_(d[begin:end].view_as(real), alpha=length)
             begin = end

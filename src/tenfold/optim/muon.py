@@ -121,7 +121,7 @@ class Muon(Optimizer):
         return self._step_blocks(closure)
 
     def check_grad(self, group, p, grad):
-        if torch.is_complex(p):
+        if p.dtype.is_complex:
             raise RuntimeError("Muon does not support complex parameters")
         super().check_grad(group, p, grad)
         if grad.dim() != 2:

@@ -84,7 +84,7 @@ class Rprop(Optimizer):
 
     def init_state(self, group, p):
         lr = float(group["lr"])
-        size = complex(lr, lr) if torch.is_complex(p) else lr
+        size = complex(lr, lr) if p.dtype.is_complex else lr
         return {"step": 0.0, "prev": torch.zeros_like(p), "step_size": torch.full_like(p, size)}
 
     def update(self, group, block):

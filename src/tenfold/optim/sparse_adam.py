@@ -44,7 +44,7 @@ class SparseAdam(Optimizer):
         places = [(g, i, p) for g, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
         for kind, found in (
             ("Sparse", [[g, i] for g, i, p in places if p.is_sparse]),
-            ("Complex", [[g, i] for g, i, p in places if torch.is_complex(p)]),
+            ("Complex", [[g, i] for g, i, p in places if p.dtype.is_complex]),
         ):
             if found:
                 what = "requires dense parameter tensors" if kind == "Sparse" else "does not support complex parameters"

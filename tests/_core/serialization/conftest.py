@@ -9,8 +9,6 @@ import pytest
 
 from tenfold._core import serialization as files
 
-SCALE = {"bfloat16": 2}
-
 
 class Storage:
     def __init__(self, data, dtype_name, device="cpu"):
@@ -81,6 +79,7 @@ KNOWN = {
     ("torch", "Tensor"): Tensor,
     ("torch.nn.parameter", "Parameter"): Parameter,
     ("torch.nn.modules.linear", "Linear"): Linear,
+    ("torch.images", "Image"): Image,
 }
 FIELDS = ("dtype_name", "offset", "shape", "strides", "requires_grad")
 

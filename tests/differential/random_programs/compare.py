@@ -90,7 +90,8 @@ def listing(program, outcome, imported):
     head = [
         f"import {imported} as torch" if imported != "torch" else "import torch",
         "import numpy as np",
-        "weight = lambda shape, i: torch.tensor(np.random.default_rng(i).integers(-6, 7, tuple(shape)) / 4)",
+        "def weight(t, i):",
+        "    return torch.tensor(np.random.default_rng(i).integers(-6, 7, tuple(t.shape)) / 4, dtype=t.dtype)",
     ]
     return "\n".join([*head, *outcome.lines, f"# as drawn: {program!r}"])
 

@@ -335,6 +335,6 @@ def final_backward(ex):
         raise Skip
     weights = [cotangent(v.shape, i) for i, v in enumerate(outputs)]
     names = ", ".join(v.name for v in outputs)
-    text = f"torch.autograd.backward([{names}], [weight(t.shape, i) for i, t in enumerate([{names}])])"
-    own = [ex.mod.tensor(w).to(v.tensor.dtype) for w, v in zip(weights, outputs, strict=True)]
+    text = f"torch.autograd.backward([{names}], [weight(t, i) for i, t in enumerate([{names}])])"
+    own = [ex.mod.tensor(w, dtype=v.tensor.dtype) for w, v in zip(weights, outputs, strict=True)]
     ex.act(text, lambda: ex.mod.autograd.backward([v.tensor for v in outputs], own), assigns=False)

@@ -582,8 +582,8 @@ def gather(ex):
 def backward(ex):
     v = ex.value(lambda v: v.needs_grad and v.is_float)
     weight = cotangent(v.shape, 7)
-    own = ex.mod.tensor(weight).to(v.tensor.dtype)
-    text = f"{v.name}.backward(weight({v.name}.shape, 7).to({v.name}.dtype), retain_graph=True)"
+    own = ex.mod.tensor(weight, dtype=v.tensor.dtype)
+    text = f"{v.name}.backward(weight({v.name}, 7), retain_graph=True)"
     ex.act(text, lambda: v.tensor.backward(own, retain_graph=True), assigns=False)
 
 

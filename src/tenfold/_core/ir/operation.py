@@ -129,6 +129,13 @@ class Operation:
                 raise TypeError(f"{self.name}() missing required argument: '{name}'")
         return out
 
+    def invoke(self, arguments: list):
+        """Calls the function with arguments in the order of its signature."""
+        n = self.positional
+        if n == len(arguments):
+            return self.fn(*arguments)
+        return self.fn(*arguments[:n], **dict(zip(self.params[n:], arguments[n:])))
+
     def infer(self, lays: tuple[Layout, ...], static: tuple) -> Spec:
         raise NotImplementedError(f"{self.name} has no rule")
 
@@ -210,9 +217,8 @@ class Primitive(Operation):
     fn(*arguments) gets arrays (half types as float32) and returns an array, or a tuple; the results are
     converted to the rule's dtypes. With `kernel`, kernel(spec) returns a function of the raw operand arrays instead."""
 
-    def __init__(self, name, fn, *, rule, kernel=None, signature=None, raw=False, differentiable=True, **kw):
-        super().__init__(name, signature or fn, **kw)
-        self.numpy = fn
+    def __init__(self, name, fn, *, rule, kernel=None, raw=False, differentiable=True, **kw):
+        super().__init__(name, fn, **kw)
         self.rule = rule
         self.kernel = kernel
         self.raw = raw  # it moves elements without computing: half types need no conversion

@@ -20,8 +20,8 @@ wheel contains none of Intel's vector statistics library, so that Bernoulli and 
 - float32 `normal` from 16 elements on, and scaled `uniform`: a fused multiply-add is rounded by way of float64, where
   one result in 10**8 may be a tie that is rounded twice.
 - float64 results of the distributions with logarithms or sines follow this machine's C library; PyTorch's its own.
-- PyTorch without AVX2 (ARM, old processors) evaluates float32 `normal` with the C library: the last bit differs in
-  about one number of ten.
+- PyTorch without AVX2 (ARM, old processors) evaluates float32 `normal` with the C library: the last bits differ in
+  four numbers of ten.
 """
 
 from tenfold._core.random.bernoulli import bernoulli, bernoulli_tensor, dropout_mask, feature_noise_shape, rrelu_noise

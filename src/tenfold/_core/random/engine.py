@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import struct
 from typing import Any
@@ -143,8 +144,8 @@ class Engine:
 
 def _check_seed(seed: Any) -> int:
     try:
-        number = int(seed)
-    except (TypeError, ValueError):
+        number = operator.index(seed)
+    except TypeError:
         raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}") from None
     if not -(2**63) <= number < 2**64:
         raise ValueError(f"Overflow when unpacking long long: the seed {number} is outside -2**63 to 2**64 - 1")

@@ -60,7 +60,9 @@ class Constructor:
 
 def wrong(problem: str) -> pickle.UnpicklingError:
     """The error for a pickle that is well formed and asks for something that makes no sense."""
-    return pickle.UnpicklingError(f"load: the checkpoint is corrupt or was tampered with: {problem}")
+    return pickle.UnpicklingError(
+        f"load: the checkpoint is corrupt or was tampered with: {problem}. Nothing was loaded; get the file again."
+    )
 
 
 def shown(value: Any) -> str:

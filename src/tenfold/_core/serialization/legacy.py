@@ -36,7 +36,8 @@ def write_legacy(stream: Any, pickled: bytes, storages: list[np.ndarray], protoc
 
 def fill_storages(data: bytes, position: int, keys: Any, arrays: dict[str, np.ndarray], label: str) -> None:
     """Copy the raw storages that stand at `position` into the arrays made for their keys."""
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(arrays):
+    texts = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not texts or sorted(keys) != sorted(arrays):
         raise pickle.UnpicklingError(f"load: {label} is corrupt: its list of storages does not match the tensors in it")
     for key in keys:
         array = arrays[key]

@@ -76,7 +76,7 @@ class RestrictedUnpickler:
 
     def _failure(self, at: int, problem: str) -> pickle.UnpicklingError:
         return pickle.UnpicklingError(
-            f"load: Weights only load failed: {self._label} is corrupt: at byte {at} of its pickle, "
+            f"load: Weights only load failed. {self._label} is corrupt: at byte {at} of its pickle, "
             f"{problem}. Nothing was loaded; copy or save the file again."
         )
 
@@ -208,16 +208,16 @@ class RestrictedUnpickler:
 
     def _refusal(self, module: str, name: str, reason: str) -> pickle.UnpicklingError:
         full = f"{module}.{name}"
-        mend = f"torch.serialization.add_safe_globals([{name}]) or with torch.serialization.safe_globals([{name}]):"
         if module.partition(".")[0] in BLOCKED_MODULES:
-            return pickle.UnpicklingError(
-                f"load: Weights only load failed: {self._label} names the global {full}, which {reason}. "
-                "Do not load this file unless you know who made it and why."
+            mend = "Do not load this file unless you know who made it and why."
+        else:
+            mend = (
+                f"If you trust this class or function, allow it with torch.serialization.add_safe_globals([{full}]) or "
+                f"the torch.serialization.safe_globals([{full}]) context manager; weights_only=False also loads the "
+                "file, but can run any code that is in it."
             )
         return pickle.UnpicklingError(
-            f"load: Weights only load failed: {self._label} names the global {full}, which {reason}. "
-            f"If you trust this class or function, allow it by {mend} (for {full}); weights_only=False also loads the "
-            "file, but can run any code that is in it."
+            f"load: Weights only load failed. Unsupported global: {self._label} names {full}, which {reason}. {mend}"
         )
 
     def _is_safe(self, value: Any) -> bool:

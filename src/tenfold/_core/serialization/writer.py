@@ -240,6 +240,8 @@ def save(
 def _whole_storage(record: records.StorageRecord) -> np.ndarray:
     if record.data is None:
         raise NotImplementedError(f"save: a storage on device {record.device!r} has no data to write")
+    if record.untyped or record.dtype_name not in STORAGE_CLASSES:
+        return record.data.view(np.uint8)
     return record.data
 
 

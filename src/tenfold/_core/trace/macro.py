@@ -20,7 +20,7 @@ class Composition(Operation):
     """An operation whose meaning is its body: fn(*arguments) on tensors, from other operations."""
 
     def infer(self, lays: tuple[Layout, ...], static: tuple) -> Spec:
-        graph, results, outs, tree = trace(lays, lambda handles: self.fn(*fill(static, handles)))
+        graph, results, outs, tree = trace(lays, lambda handles: self.invoke(fill(static, handles)))
         effect = any(s.effect for s in graph.specs)
         return Spec(self, lays, static, outs, tree, graph, effect, results)
 
@@ -38,6 +38,9 @@ def trace(lays: tuple[Layout, ...], body: Callable[[list[Tensor]], Any]) -> tupl
         layouts = tuple([layout_of(h) for h in handles])
         low = Lowering(w.at)
         results = tuple([low.number(v) for v in values])
+        for i, p in low.graph.scalars.items():  # numbers that the body itself wrote
+            low.graph.consts[i] = w.scalars[p]
+        low.graph.scalars = {}
     finally:
         tls.walk = outer
     return low.graph.pruned(results), results, layouts, None if tree is TENSOR else tree

@@ -24,14 +24,14 @@ def make_exe(spec: Spec) -> Callable:
         raise NotImplementedError(f"{op.name} cannot be computed by the interpreter")
     if op.kernel is not None:
         return _convert_halves(op.kernel(spec), spec) if not op.raw else op.kernel(spec)
-    fn = op.numpy
+    fn = op.fn
     static = spec.static
     if all(x is TENSOR for x in static):
         run = fn
     else:
 
         def run(*operands):
-            return fn(*fill(static, operands))
+            return op.invoke(fill(static, operands))
 
     return run if op.raw else _convert_halves(run, spec)
 
