@@ -1,6 +1,6 @@
 """The demo: train the place finder with SGD and with Adam, print the scores, write a figure and a page.
 
-    python -m examples.place_names [--epochs 8] [--output out/demo]
+python -m examples.place_names [--epochs 8] [--output out/demo]
 """
 
 import argparse
@@ -34,7 +34,9 @@ def train_all(train, valid, test, epochs):
     trained = []
     for name, make_optimizer in OPTIMIZERS.items():
         vocabulary, model = training.seed_and_build(train)
-        loaders = [training.loader(part, vocabulary, model.window, shuffle=part is train) for part in (train, valid, test)]
+        loaders = [
+            training.loader(part, vocabulary, model.window, shuffle=part is train) for part in (train, valid, test)
+        ]
         optimizer = make_optimizer(model.parameters())
         with tqdm(total=epochs * len(loaders[0]), desc=f"{name:18}", unit="step", leave=True) as bar:
 
@@ -81,7 +83,9 @@ def main():
     begin = time.perf_counter()
     train, valid, test = read("train"), read("valid"), read("test")
     places = sum(sum(labels) for _, labels in train)
-    print(f"{len(train)} sentences to learn from, with {places} words of place names among {sum(len(w) for w, _ in train)} words")
+    print(
+        f"{len(train)} sentences to learn from, with {places} words of place names among {sum(len(w) for w, _ in train)} words"
+    )
     trained = train_all(train, valid, test, options.epochs)
     rows = results(train, test, trained)
     print_table(rows, test)

@@ -276,7 +276,9 @@ def main():
         lines += [f"{split}\t{replaced(sentence, found, places, names[split])}" for sentence, found in rows]
         begin = end
     options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{len(with_place)} sentences with a place and {len(without)} without; wrote {len(lines)} to {options.output}")
+    print(
+        f"{len(with_place)} sentences with a place and {len(without)} without; wrote {len(lines)} to {options.output}"
+    )
     print("names left over:", {split: sum(map(len, kinds.values())) for split, kinds in names.items()})
 
 

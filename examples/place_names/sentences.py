@@ -71,7 +71,9 @@ class TaggedSentences(Dataset):
     """Encoded sentences: item i is (numbers of shape (T, FEATURES), labels of shape (T,))."""
 
     def __init__(self, sentences, vocabulary):
-        self.items = [(vocabulary.encode(words), torch.tensor(labels, dtype=torch.float32)) for words, labels in sentences]
+        self.items = [
+            (vocabulary.encode(words), torch.tensor(labels, dtype=torch.float32)) for words, labels in sentences
+        ]
 
     def __len__(self):
         return len(self.items)
