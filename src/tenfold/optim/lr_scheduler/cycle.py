@@ -63,7 +63,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             epoch = self.last_epoch + 1
             self.T_cur += 1
             if self.T_cur >= self.T_i:
-                self.T_cur -= self.T_i
+                self.T_cur %= self.T_i
                 self.T_i *= self.T_mult
         else:
             if epoch < 0:
@@ -157,7 +157,6 @@ class CyclicLR(_WithMomentum):
             raise ValueError(f"mode is invalid and scale_fn is None: mode is {mode!r}")
         self.mode = mode
         self.gamma = gamma
-        self._scale_fn_ref: Callable[[float], float] | None = None
         self._scale_fn_custom = scale_fn
         self.scale_mode = "iterations" if scale_fn is None and mode == "exp_range" else scale_mode
         if scale_fn is None and mode != "exp_range":
@@ -207,7 +206,6 @@ class CyclicLR(_WithMomentum):
     def state_dict(self) -> dict[str, Any]:
         """What the schedule remembers; of `scale_fn` only the attributes of a callable object."""
         state = super().state_dict()
-        state.pop("_scale_fn_ref")
         function = state.pop("_scale_fn_custom")
         state["_scale_fn_custom"] = packed_functions([function])[0]
         return state
