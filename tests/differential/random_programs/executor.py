@@ -279,26 +279,35 @@ def run(program, mod, steps):
         program: list of (step name, number).
         mod: a module with PyTorch's API.
         steps: name -> function of the executor.
-    Returns: Outcome; its last step is the gradients of all that is alive.
+    Returns: Outcome; its last two steps are the gradients of all that is alive, and reading everything.
     """
     ex = Executor(mod)
     for name, number in program:
         ex.outcome.steps.append(one_step(ex, steps[name], number))
     ex.outcome.steps.append(one_step(ex, final_backward, 0))
-    for v in ex.values:
-        ex.outcome.names.append(v.name)
-        ex.outcome.values.append(array_of(mod, v.tensor))
-        ex.outcome.bounds.append([v.grid.high, v.exact])
-    for leaf in ex.leaves:
-        ex.outcome.gradients.append(None if leaf.tensor.grad is None else array_of(mod, leaf.tensor.grad))
+    ex.outcome.steps.append(one_step(ex, read_all, 0))
     return ex.outcome
+
+
+def read_all(ex):
+    """Takes the values of all that is alive, and the gradients of the leaves."""
+
+    def values():
+        for v in ex.values:
+            ex.outcome.values.append(array_of(ex.mod, v.tensor))
+            ex.outcome.names.append(v.name)
+            ex.outcome.bounds.append([v.grid.high, v.exact])
+        for leaf in ex.leaves:
+            ex.outcome.gradients.append(None if leaf.tensor.grad is None else array_of(ex.mod, leaf.tensor.grad))
+
+    ex.act(f"print({', '.join(v.name for v in ex.values)})", values, assigns=False)
 
 
 def settled(program, mod, steps):
     """The program without the steps that PyTorch alone refuses (RELAXED), and what PyTorch does with it.
 
     A refused write may have been done in part, so the step is taken out and the rest is run anew. Where only the
-    gradients at the end are refused, the last step says `relaxed`, and no gradient is compared."""
+    gradients at the end are refused, the last step but one says `relaxed`, and no gradient is compared."""
     while True:
         # with this, PyTorch keeps a copy of what a write in place would spoil for the gradients
         with mod.autograd.graph.allow_mutation_on_saved_tensors():
