@@ -83,14 +83,13 @@ def main():
     begin = time.perf_counter()
     train, valid, test = read("train"), read("valid"), read("test")
     places = sum(sum(labels) for _, labels in train)
-    print(
-        f"{len(train)} sentences to learn from, with {places} words of place names among {sum(len(w) for w, _ in train)} words"
-    )
+    words = sum(len(words) for words, _ in train)
+    print(f"{len(train)} sentences to learn from: {words} words, {places} of them in names of places")
     trained = train_all(train, valid, test, options.epochs)
     rows = results(train, test, trained)
     print_table(rows, test)
 
-    run, model, vocabulary, _ = trained[-1]
+    _, model, vocabulary, _ = trained[-1]
     chances = training.probabilities(model, training.loader(test, vocabulary, model.window))
     print_sentences(test, chances)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -21,11 +21,11 @@ from pathlib import Path
 WORD = re.compile(r"\w+(?:['-]\w+)*", re.UNICODE)
 CAPITALISED = re.compile(r"\b[A-Z][\w'.-]*")
 CITY_KINDS = {"city", "town", "port", "national capital", "state capital", "provincial capital", "metropolis"}
-MAY_FOLLOW_A_PLACE = set(
-    """about after again against and are around as at because before between but by can could did do does during east
-    every for from had has have having if in into is last lies made near next north northward now of off on or over
-    since so south than that the they this through throughout to today under until was we were west when where which
-    while who whose will with within without would yesterday you""".split()
+MAY_FOLLOW_A_PLACE = re.compile(
+    r" (?:about|after|again|against|and|are|around|as|at|because|before|between|but|by|can|could|did|do|does|during|east"
+    r"|every|for|from|had|has|have|having|if|in|into|is|last|lies|made|near|next|north|northward|now|of|off|on|or|over"
+    r"|since|so|south|than|that|the|they|this|through|throughout|to|today|under|until|was|we|were|west|when|where|which"
+    r"|while|who|whose|will|with|within|without|would|yesterday|you)\b"
 )
 LOCATION, NATURAL_OBJECT, PERSON = 15, 17, 18  # numbers of WordNet's files
 BROKEN = re.compile(r"[()\[\]`{}/=*]|\d{3,}|''|--|\.\.|[A-Z]\.[A-Z]")
@@ -33,7 +33,7 @@ SPLITS = (("train", 0.79), ("valid", 0.07), ("test", 0.14))
 
 
 def read_synsets(folder):
-    """Return {offset: (file number, names, offsets of what it is an instance of, gloss)} of WordNet's nouns, and all glosses."""
+    """Return {offset: (file number, names, offsets of what it is an instance of)} of the nouns, and all glosses."""
     nouns = {}
     glosses = []
     for part in ("noun", "verb", "adj", "adv"):
@@ -124,7 +124,7 @@ def mentions(sentence, names):
 
 
 def find_places(glosses, places, others):
-    """Part the sentences into those with places to replace and those without: lists of (sentence, mentions, example)."""
+    """Part the sentences into those with places and those without: lists of (sentence, mentions, example)."""
     known = set(places) | others
     with_place, without = [], []
     frames = set()
@@ -160,9 +160,8 @@ def is_part_of_a_longer_name(sentence, start, end):
 
 
 def is_modifier(sentence, end):
-    """Say whether a mention describes the noun behind it ("the California coast"): that is not a place but a kind of coast."""
-    after = re.match(r" ([a-z]+)", sentence[end:])
-    return after is not None and after.group(1) not in MAY_FOLLOW_A_PLACE
+    """Say whether a mention describes the noun behind it, as in "the California coast", and so is no place itself."""
+    return re.match(r" [a-z]", sentence[end:]) is not None and MAY_FOLLOW_A_PLACE.match(sentence, end) is None
 
 
 def gazetteer(folder):

@@ -16,7 +16,7 @@ def word_vectors(model, vocabulary, words):
 
 
 def principal_plane(vectors):
-    """Return the two coordinates of each row in the plane in which the rows vary most, and the share of variance there."""
+    """Return each row's two coordinates in the plane in which the rows vary most, and the share of variance there."""
     _, sizes, directions = numpy.linalg.svd(vectors, full_matrices=False)
     return vectors @ directions[:2].T, float((sizes[:2] ** 2).sum() / (sizes**2).sum())
 
@@ -42,7 +42,7 @@ def smoothed(values, width=25):
 
 
 def draw(path, runs, model, vocabulary, sentences):
-    """Write the figure: the loss at each step on the left, words of the test sentences in two dimensions on the right."""
+    """Write the figure: the loss at each step, and words of the test sentences in two dimensions."""
     import matplotlib
 
     matplotlib.use("Agg")
