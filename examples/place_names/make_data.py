@@ -22,8 +22,8 @@ WORD = re.compile(r"\w+(?:['-]\w+)*", re.UNICODE)
 CAPITALISED = re.compile(r"\b[A-Z][\w'.-]*")
 CITY_KINDS = {"city", "town", "port", "national capital", "state capital", "provincial capital", "metropolis"}
 MAY_FOLLOW_A_PLACE = re.compile(
-    r" (?:about|after|again|against|and|are|around|as|at|because|before|between|but|by|can|could|did|do|does|during|east"
-    r"|every|for|from|had|has|have|having|if|in|into|is|last|lies|made|near|next|north|northward|now|of|off|on|or|over"
+    r" (?:about|after|again|against|and|are|around|as|at|because|before|between|but|by|can|could|did|do|does|during"
+    r"|east|every|for|from|had|has|have|having|if|in|into|is|last|lies|made|near|next|north|northward|now|of|off|on|or|over"
     r"|since|so|south|than|that|the|they|this|through|throughout|to|today|under|until|was|we|were|west|when|where|which"
     r"|while|who|whose|will|with|within|without|would|yesterday|you)\b"
 )

@@ -11,7 +11,8 @@ TEMPLATE = Path(__file__).with_name("page.html")
 
 def word_vectors(model, vocabulary, words):
     """Return an array (words, FEATURES * width): what the network knows of each word without its neighbours."""
-    vectors = model.embedding(vocabulary.encode(words)).detach().flatten(1).numpy()
+    numbers = vocabulary.encode(["", *words])[1:]  # no word is described as the first of a sentence
+    vectors = model.embedding(numbers).detach().flatten(1).numpy()
     return vectors - vectors.mean(axis=0)
 
 

@@ -16,7 +16,7 @@ FEATURES = 5  # numbers that describe one word
 
 
 def read(split, path=DATA):
-    """Return the sentences of "train", "valid" or "test" as (words, labels); a label is 1 for a word of a place name."""
+    """Return the sentences of "train", "valid" or "test" as (words, labels); label 1: in a place name."""
     rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
     return [tokenise(text) for name, text in rows if name == split]
 
@@ -41,7 +41,7 @@ def describe(word, first=False):
     capitals too, so what decides about an unseen name is what stands around it and how it begins and ends.
     """
     lower = word.lower()
-    shape = "first" if first else "capitals" if word.isupper() else "capital" if word[0].isupper() else "small"
+    shape = "first" if first else "capitals" if word.isupper() else "capital" if word[:1].isupper() else "small"
     return lower, f"{lower[:3]}-", f"-{lower[-3:]}", f"-{lower[-2:]}", f"<{shape}>"
 
 

@@ -15,7 +15,7 @@ BATCH = 32
 
 @dataclass
 class Scores:
-    """Counts of words, and what follows from them: of the words tagged, how many rightly; of the places, how many found."""
+    """Counts of words: places tagged, other words tagged, places not tagged; and the three scores that follow."""
 
     right: int = 0
     wrong: int = 0
