@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any
 
 import numpy as np
 
 from ..ir import dtypes
-from ..ir.dtypes import FLOAT, bool_, dtype, encode, get_default_dtype, of_number, promote
+from ..ir.dtypes import dtype, encode, get_default_dtype, of_number, promote
 from ..ir.shapes import Size, layout, size
-from ..trace.flush import array_of
-from ..trace.handle import Storage, Tensor, layout_of, new, placed, requires_grad
-from ..trace.walk import detach
-from .declare import function, meta_tensor, operation, primitive
+from ..ir.special import convert
+from ..trace.handle import Storage, Tensor, layout_of, placed
+from .declare import function, meta_tensor, primitive, store_out
 from .devices import device_name
 
 # --- from data -----------------------------------------------------------------------------------------------------------
@@ -108,8 +106,6 @@ def _plain(x):
 
 def in_memory(array: np.ndarray, d: dtype) -> np.ndarray:
     """The array in d's memory format, C-contiguous, in memory of its own."""
-    from ..ir.special import convert
-
     if d.half:
         out = encode(convert(array, np.dtype("f4")), d)
     else:
@@ -183,8 +179,6 @@ def _full_rule(size_, value, d):
 
 @primitive(rule=_full_rule, data=("value",), name="full_", where="")
 def _full(size_, value, d):
-    from ..ir.special import convert
-
     if d.category == 1 and isinstance(value, int):
         return np.full(size_, np.array(value % (1 << 64), np.uint64).astype(d.np) if value < 0 else value, d.np) if -(2**63) <= value < 2**63 else np.full(size_, value, d.np)
     return np.full(size_, convert(np.asarray(value), d.compute), d.compute)
@@ -208,8 +202,6 @@ def _factory(name: str, value, doc: str):
             dtype = layout_of(out).dtype
         r = filled(shape_from(size, name), value, dtype or get_default_dtype(), device_name(device), requires_grad)
         if out is not None:
-            from .declare import store_out
-
             return store_out(out, r, name)
         return r
 
