@@ -32,7 +32,7 @@ endef
 	$(call environment,.venv-parity,-e '.[dev$(comma)parity]')
 
 .venv-lint/stamp: pyproject.toml
-	$(call environment,.venv-lint,'ruff>=0.6')
+	$(call environment,.venv-lint,'ruff==0.17.*')
 
 .venv-types/stamp: pyproject.toml
 	$(call environment,.venv-types,-e '.[types]')
