@@ -80,3 +80,20 @@ def test_scalar_formats_as_its_python_value():
     assert printing.format_scalar(7, ">4d") == "   7"
     with pytest.raises(ValueError, match="q"):
         printing.format_scalar(7, "q")
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([1.0, 1000.0], "tensor([   1., 1000.])"),
+        ([1.0, 1001.0], "tensor([1.0000e+00, 1.0010e+03])"),
+        ([1e8], "tensor([100000000.])"),
+        ([100000001.0], "tensor([1.0000e+08])"),
+        ([1.5, 1500.0], "tensor([   1.5000, 1500.0000])"),
+        ([1.5, 1501.0], "tensor([1.5000e+00, 1.5010e+03])"),
+        ([1e-4, 0.05], "tensor([0.0001, 0.0500])"),
+        ([9e-5, 0.05], "tensor([9.0000e-05, 5.0000e-02])"),
+    ],
+)
+def test_where_scientific_notation_begins(values, text):
+    assert printing.format_tensor(np.array(values), "float64", default_dtype_name="float64") == text
