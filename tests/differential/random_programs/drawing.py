@@ -29,5 +29,5 @@ def strategy(longest=LONGEST):
 
     number = st.integers(0, NUMBERS - 1)
     start = st.tuples(*(st.tuples(st.just(name), number) for name in START))
-    rest = st.lists(st.tuples(st.sampled_from(NAMES), number), min_size=4, max_size=longest)
+    rest = st.lists(st.tuples(st.sampled_from(NAMES), number), min_size=8, max_size=longest)
     return st.builds(lambda first, more: [*first, *more], start, rest)
