@@ -1,0 +1,308 @@
+"""`x[...]`, reading and writing, and the operations that gather and scatter.
+
+An index is split in two: what ints, slices, None and `...` say is a view (walk.view: the offset is data); what tensors,
+lists and masks say is one gather of that view. Bool masks are turned into positions, which reads their values."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from ..ir import dtypes
+from ..ir.shapes import Layout, broadcast_shapes, layout, size
+from ..trace.flush import array_of
+from ..trace.handle import Tensor, layout_of, tls
+from ..trace.walk import check_writable
+from ..trace.walk import view as new_view
+from .creation import filled, from_array, tensor
+from .declare import function, overwrite, primitive
+from .shape import select, slice_dim
+
+# --- basic: a view ---------------------------------------------------------------------------------------------------------
+
+
+def slice_of(t: Tensor, d: int, s: slice) -> Tensor:
+    """A view of a slice of dim d."""
+    n = layout_of(t).shape[d]
+    if s.step is None and s.start is None and s.stop is None:
+        return t
+    step = 1 if s.step is None else _int(s.step)
+    if step <= 0:
+        raise ValueError("step must be greater than zero")
+    start = 0 if s.start is None else _int(s.start)
+    stop = n if s.stop is None else _int(s.stop)
+    start = max(0, start + n) if start < 0 else min(start, n)
+    stop = max(0, stop + n) if stop < 0 else min(stop, n)
+    count = max(0, -(-(stop - start) // step))
+    return slice_dim(t, d, start, count, step)
+
+
+def _int(x) -> int:
+    if isinstance(x, Tensor):
+        if layout_of(x).numel != 1 or layout_of(x).dtype.category > 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(x.item())
+    try:
+        return operator.index(x)
+    except TypeError:
+        raise TypeError("slice indices must be integers or None or have an __index__ method") from None
+
+
+def pick(t: Tensor, d: int, i: int) -> Tensor:
+    """A view without dim d, at place i of it."""
+    lay = layout_of(t)
+    n = lay.shape[d]
+    if not -n <= i < n:
+        raise IndexError(f"index {i} is out of bounds for dimension {d} with size {n}")
+    return select(t, d, i)
+
+
+def split_index(t: Tensor, index) -> tuple[Tensor, list[Tensor | None]]:
+    """The view that the basic part of an index takes, and a tensor (or None) for each of its dims."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    items = [_as_tensor(x) for x in items]
+    used = sum(_dims_of(x) for x in items)
+    ndim = layout_of(t).ndim
+    if used > ndim:
+        raise IndexError(f"too many indices for tensor of dimension {ndim}")
+    if Ellipsis in [x for x in items if not isinstance(x, Tensor)]:
+        at = next(i for i, x in enumerate(items) if x is Ellipsis)
+        if any(x is Ellipsis for x in items[at + 1 :]):
+            raise IndexError("an index can only have a single ellipsis ('...')")
+        items[at : at + 1] = [slice(None)] * (ndim - used)
+    advanced: list[Tensor | None] = []
+    d = 0
+    for x in items:
+        if x is None:
+            t = t.unsqueeze(d)
+            advanced.append(None)
+            d += 1
+        elif isinstance(x, bool):
+            t = t.unsqueeze(d)
+            advanced.append(from_array(np.arange(1 if x else 0), dtypes.int64))
+            d += 1
+        elif isinstance(x, slice):
+            t = slice_of(t, d, x)
+            advanced.append(None)
+            d += 1
+        elif isinstance(x, Tensor):
+            lay = layout_of(x)
+            if lay.dtype in (dtypes.bool_, dtypes.uint8):
+                places = mask_places(x, t, d)
+                advanced += places
+                d += len(places)
+            elif lay.dtype.category == 1:
+                advanced.append(x)
+                d += 1
+            else:
+                raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, not {lay.dtype}")
+        else:
+            t = pick(t, d, x)
+    return t, advanced
+
+
+def _as_tensor(x) -> Any:
+    """An index item as an int, bool, slice, None, ... or tensor."""
+    if x is None or x is Ellipsis or isinstance(x, (bool, slice)):
+        return x
+    if type(x) is int:
+        return x
+    if isinstance(x, Tensor):
+        lay = layout_of(x)
+        if lay.ndim == 0 and lay.dtype.category == 1 and lay.dtype is not dtypes.uint8 and _realised(x):
+            return int(x.item())
+        return x
+    if isinstance(x, (list, tuple, range)):
+        x = list(x)
+        if not x:
+            return tensor(x, dtype=dtypes.int64)
+        if any(isinstance(y, Tensor) for y in x):
+            x = [y.tolist() if isinstance(y, Tensor) else y for y in x]
+        return tensor(x)
+    if isinstance(x, np.ndarray):
+        return tensor(x)
+    if isinstance(x, np.bool_):
+        return bool(x)
+    if hasattr(x, "__index__"):
+        return operator.index(x)
+    raise TypeError(f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(x).__name__})")
+
+
+def _realised(t: Tensor) -> bool:
+    st = t._st
+    return st is not None and st.mem is not None and st.val is st.was
+
+
+def _dims_of(x) -> int:
+    """How many dims of the tensor an index item takes."""
+    if x is None or x is Ellipsis or isinstance(x, bool):
+        return 0
+    if isinstance(x, Tensor) and layout_of(x).dtype in (dtypes.bool_, dtypes.uint8):
+        return layout_of(x).ndim
+    return 1
+
+
+def mask_places(mask: Tensor, t: Tensor, d: int) -> list[Tensor]:
+    """The positions where a mask is true, a tensor for each of its dims."""
+    shape, have = layout_of(mask).shape, layout_of(t).shape[d : d + layout_of(mask).ndim]
+    for k, (m, n) in enumerate(zip(shape, have)):
+        if m != n:
+            raise IndexError(
+                f"The shape of the mask {list(shape)} at index {k} does not match the shape of the indexed tensor {list(layout_of(t).shape)} at index {d + k}"
+            )
+    found = np.nonzero(array_of(mask)) if shape else (np.zeros(int(bool(mask.item())), np.int64),)
+    return [from_array(f.astype(np.int64), dtypes.int64) for f in found]
+
+
+# --- advanced: one gather ------------------------------------------------------------------------------------------------------
+
+
+def result_shape(shape, dims: tuple[int, ...], indices: list[Layout]):
+    """The shape of x[indices at dims], and where in it the indices' dims stand."""
+    where = broadcast_shapes(*[l.shape for l in indices])
+    adjacent = dims == tuple(range(dims[0], dims[0] + len(dims)))
+    front = dims[0] if adjacent else 0
+    rest = [n for d, n in enumerate(shape) if d not in dims]
+    return size((*rest[:front], *where, *rest[front:])), front
+
+
+def _index_rule(input: Layout, dims, indices) -> Layout:
+    try:
+        shape, _ = result_shape(input.shape, dims, indices)
+    except RuntimeError:
+        shapes = ", ".join(str(list(l.shape)) for l in indices)
+        raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}") from None
+    return layout(shape, None, input.dtype, input.device)
+
+
+def key_of(shape, dims: tuple[int, ...], indices) -> tuple:
+    """A NumPy index, after checking that every place exists."""
+    key: list = [slice(None)] * len(shape)
+    for d, i in zip(dims, indices):
+        n = shape[d]
+        if i.size and (i.min() < -n or i.max() >= n):
+            bad = int(i[(i < -n) | (i >= n)].reshape(-1)[0])
+            raise IndexError(f"index {bad} is out of bounds for dimension {d} with size {n}")
+        key[d] = i
+    return tuple(key)
+
+
+def _index_gradient(g, out, input, dims, indices):
+    zeros = filled(input.shape, 0, g.dtype, "cpu")
+    return (_index_put(zeros, dims, list(indices), g, True), *[None for _ in indices])
+
+
+@primitive(rule=_index_rule, gradient=_index_gradient, raw=True, name="index")
+def _index(input, dims, indices):
+    return np.ascontiguousarray(input[key_of(input.shape, dims, indices)])
+
+
+def _put_rule(input: Layout, dims, indices, value: Layout, accumulate: bool) -> Layout:
+    shape, _ = result_shape(input.shape, dims, indices)
+    if broadcast_shapes(shape, value.shape) != shape:
+        raise RuntimeError(f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of shape {list(shape)}")
+    return layout(input.shape, input.strides if input.dense and not input.contig else None, input.dtype, input.device)
+
+
+def _put_gradient(g, out, input, dims, indices, value, accumulate):
+    by_value = _index(g, dims, list(indices))
+    if accumulate:
+        return (g, *[None for _ in indices], by_value)
+    return (_index_put(g, dims, list(indices), filled(size(()), 0, g.dtype, "cpu"), False), *[None for _ in indices], by_value)
+
+
+@primitive(rule=_put_rule, gradient=_put_gradient, name="index_put", where="")
+def _index_put(input, dims, indices, value, accumulate):
+    out = np.array(input)
+    key = key_of(input.shape, dims, indices)
+    if accumulate:
+        np.add.at(out, key, value.astype(out.dtype))
+    else:
+        out[key] = value
+    return out
+
+
+def check_now(shape, dims, indices) -> None:
+    """Indices whose memory is there are checked at the call, so that the error is raised at the user's line."""
+    for d, i in zip(dims, indices):
+        if _realised(i) and layout_of(i).numel:
+            n = shape[d]
+            a = array_of(i)
+            if a.min() < -n or a.max() >= n:
+                bad = int(a[(a < -n) | (a >= n)].reshape(-1)[0])
+                raise IndexError(f"index {bad} is out of bounds for dimension {d} with size {n}")
+
+
+def gather_at(t: Tensor, advanced: list[Tensor | None]) -> Tensor:
+    dims = tuple([d for d, i in enumerate(advanced) if i is not None])
+    indices = [i for i in advanced if i is not None]
+    misses = tls.walk.misses
+    out = _index(t, dims, indices)
+    if tls.walk.misses != misses:
+        check_now(layout_of(t).shape, dims, indices)
+    return out
+
+
+# --- the public names ------------------------------------------------------------------------------------------------------------
+
+
+@function(where="Tensor")
+def __getitem__(self, index):
+    kind = type(index)
+    if kind is int:
+        if not layout_of(self).ndim:
+            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number")
+        return pick(self, 0, index)
+    if kind is slice and layout_of(self).ndim:
+        r = slice_of(self, 0, index)
+        return new_view(self, layout_of(self), 0, "Alias") if r is self else r
+    t, advanced = split_index(self, index)
+    if any(a is not None for a in advanced):
+        return gather_at(t, advanced)
+    return new_view(self, layout_of(self), 0, "Alias") if t is self else t
+
+
+@function(where="Tensor")
+def __setitem__(self, index, value):
+    check_writable(self, tls.walk)
+    t, advanced = split_index(self, index)
+    d = layout_of(self).dtype
+    if not isinstance(value, Tensor):
+        value = filled(size(()), value, d, layout_of(self).device) if isinstance(value, (bool, int, float, complex)) else tensor(value, dtype=d)
+    if any(a is not None for a in advanced):
+        dims = tuple([k for k, i in enumerate(advanced) if i is not None])
+        indices = [i for i in advanced if i is not None]
+        check_now(layout_of(t).shape, dims, indices)
+        overwrite(t, _index_put(t, dims, indices, value.to(d), False))
+        return
+    shape = layout_of(t).shape
+    have = layout_of(value).shape
+    while len(have) > len(shape) and have[0] == 1:
+        value = value.squeeze(0)
+        have = layout_of(value).shape
+    if have != shape:
+        try:
+            value = value.expand(shape)
+        except RuntimeError:
+            bad = next((k for k in range(-1, -len(have) - 1, -1) if len(have) > len(shape) or have[k] not in (1, shape[k])), 0)
+            raise RuntimeError(
+                f"The expanded size of the tensor ({shape[bad] if shape and -bad <= len(shape) else 1}) must match the existing size ({have[bad]}) at non-singleton dimension {max(len(shape) + bad, 0)}.  Target sizes: {list(shape)}.  Tensor sizes: {list(have)}"
+            ) from None
+    t.copy_(value)
+
+
+@function(where="Tensor")
+def __iter__(self):
+    lay = layout_of(self)
+    if not lay.ndim:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter([select(self, 0, i) for i in range(lay.shape[0])])
+
+
+@function(where="Tensor")
+def __contains__(self, element):
+    if isinstance(element, (Tensor, bool, int, float, complex)):
+        return bool((self == element).any().item())
+    raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
