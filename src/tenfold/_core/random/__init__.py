@@ -10,7 +10,7 @@ too), `multinomial`, `rejection` (Poisson, binomial, gamma, Dirichlet).
 Not bit-equal to PyTorch (everything else was compared bit for bit with the x86 wheel, on an AVX-512 machine; the
 wheel contains none of Intel's vector statistics library, so that Bernoulli and exponential numbers are reproduced too):
 
-- `dirichlet`: PyTorch adds in another order, so from five categories on about two float64 results in five, and one
+- `dirichlet`: PyTorch adds in another order, so from five categories on up to six float64 results in ten, and one
   float32 result in a thousand, differ in the last bit.
 - `multinomial` without replacement in float16 or bfloat16: categories whose rounded race times are equal come in
   order of index here, in an unspecified order there.

@@ -31,6 +31,7 @@ def exponential(engine: Engine, shape: Shape, dtype: str = "float32", rate: floa
     return round_to(-1.0 / rate * log1p(-fractions), kind).reshape(sizes)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def cauchy(engine: Engine, shape: Shape, dtype: str = "float32", median: float = 0.0, sigma: float = 1.0) -> np.ndarray:
     """Numbers of a Cauchy distribution with the given median and half-width at half-maximum."""
     kind = find_dtype(dtype, "cauchy_cpu")
@@ -62,4 +63,5 @@ def geometric(engine: Engine, shape: Shape, dtype: str = "float32", p: float = 0
     if kind.is_floating:
         return round_to(trials, kind)
     with np.errstate(invalid="ignore"):
-        return trials.astype(np.int64).astype(kind.array)
+        # What does not fit becomes the least int64, and the least int32 in that dtype, as in PyTorch.
+        return trials.astype(kind.array if kind.name == "int32" else np.int64).astype(kind.array)

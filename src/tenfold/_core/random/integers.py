@@ -74,19 +74,27 @@ def _range_to(kind: DType, low: int, high: int) -> tuple[int, int]:
 
 def _range_up(kind: DType, low: int) -> tuple[int, int]:
     if low == -(2**63):
-        if kind.name in ("int64", "float32", "float64", "bfloat16"):
-            return 2**64, 0
-        raise RuntimeError(f"from is out of bounds for {kind.c_name}: random_ got from={low}")
+        return _all_bits(kind), 0
+    _check_inside(kind, low, low, "from")
     largest = 2**kind.digits if kind.is_floating else int(kind.highest)
     if kind.is_floating:
         low = _exact_from(kind, low)
     if low > largest:
         raise RuntimeError(
-            f"random_ expects 'from' casted to dtype to be less than or equal to 'to_inc' casted to dtype, "
+            "random_ expects 'from' casted to dtype to be less than or equal to 'to_inc' casted to dtype, "
             f"but got from={low} > to_inc={largest}"
         )
-    _check_inside(kind, low, largest, "to")
     return largest - low + 1, low
+
+
+def _all_bits(kind: DType) -> int:
+    """The span of all 64-bit integers, for the dtypes that take them."""
+    operation = "random_full_64_bits_range_kernel_cpu"
+    if kind.name in ("float16", "bool"):
+        raise unsupported(operation, kind.label)
+    if kind.name not in ("int64", "float64", "float32", "bfloat16"):
+        raise RuntimeError(f"{operation} handles only int64, double, float and bfloat16, but got {kind.name}")
+    return 2**64
 
 
 def _check_inside(kind: DType, first: int, last: int, last_name: str) -> None:
@@ -131,7 +139,7 @@ def _in_dtype(values: np.ndarray, kind: DType) -> np.ndarray:
 
 
 def randperm(engine: Engine, n: int, dtype: str = "int64") -> np.ndarray:
-    """A permutation of 0 to n - 1, in any real dtype that holds them all exactly.
+    """A permutation of 0 to n - 1, in any real dtype but bool.
 
     Source: Fisher and Yates 1938, in Durstenfeld's form (1964).
     """
@@ -142,18 +150,19 @@ def randperm(engine: Engine, n: int, dtype: str = "int64") -> np.ndarray:
         raise unsupported("randperm", kind.label)
     _check_holds(kind, n)
     if n < 2:
-        return np.arange(n).astype(kind.array)
+        return _in_dtype(np.arange(n), kind)
     words = engine.random64(n - 1) if n >= _WIDE_PERMUTATION else engine.raw(n - 1)
     steps = np.arange(n - 1, dtype=np.int64)
     partners = (words % np.arange(n, 1, -1, dtype=np.uint64)).view(np.int64) + steps
     order = _swap_all(partners) if n >= _VECTOR_PERMUTATION else _swap_each(partners)
-    return order.astype(kind.array)
+    return _in_dtype(order, kind)
 
 
 def _check_holds(kind: DType, n: int) -> None:
     if kind.is_floating:
         largest = 2**kind.digits + 1
-        if n > largest:
+        # As in PyTorch bfloat16 has no limit: large numbers are rounded, and some then stand twice.
+        if n > largest and kind.name != "bfloat16":
             raise RuntimeError(f"n cannot be greater than {largest} for {kind.label} type.")
     elif n - 1 > kind.highest:
         raise RuntimeError(f"value cannot be converted to type {kind.name}_t without overflow: randperm got n={n}")

@@ -13,6 +13,7 @@ import numpy as np
 _SPLIT = float(2**27 + 1)
 # A larger factor would overflow when it is split in two.
 _LARGEST_SPLIT = 2.0**900
+_DOWN = 2.0**-200
 
 
 def _elementwise(function: Callable[[float], float]) -> Callable[[np.ndarray], np.ndarray]:
@@ -40,8 +41,10 @@ exp = _elementwise(_exp_or_inf)
 
 def fma(factor: np.ndarray, other: float, addend: float) -> np.ndarray:
     """factor * other + addend in float64, rounded as if once (Dekker 1971: exact product and sum in two parts)."""
+    if _LARGEST_SPLIT < abs(other) < math.inf:
+        return fma(factor, other * _DOWN, addend * _DOWN) / _DOWN
     product = factor * other
-    if addend == 0.0 or other == 1.0 or abs(other) > _LARGEST_SPLIT or not np.all(np.isfinite(product)):
+    if addend == 0.0 or other == 1.0 or not np.all(np.isfinite(product)):
         return product + addend
     low = _product_error(factor, other, product)
     total = product + addend

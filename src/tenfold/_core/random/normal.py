@@ -13,6 +13,7 @@ from tenfold._core.random.engine import Engine
 from tenfold._core.random.uniform import fractions32, fractions64
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def normal(engine: Engine, shape: Shape, dtype: str = "float32", mean: float = 0.0, std: float = 1.0) -> np.ndarray:
     """Independent normal numbers.
 
@@ -37,6 +38,7 @@ def normal(engine: Engine, shape: Shape, dtype: str = "float32", mean: float = 0
     return values.reshape(sizes)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def normal_like(
     engine: Engine, mean: float | np.ndarray, std: float | np.ndarray, dtype: str = "float32"
 ) -> np.ndarray:
@@ -63,6 +65,7 @@ def normal_like(
     return round_to(draw + round_to(np.asarray(mean, np.float64), kind), kind)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def log_normal(engine: Engine, shape: Shape, dtype: str = "float32", mean: float = 1.0, std: float = 2.0) -> np.ndarray:
     """Numbers whose logarithm is normal with the given mean and standard deviation."""
     if not std > 0.0:
