@@ -141,12 +141,8 @@ class Adafactor(Optimizer):
             weight_decay != 0,
             bool(group["maximize"]),
         )
-        self._write(group, block.params, params)
-        if variances is not None:
-            self._write(group, block["variance"], variances)
-        else:
-            self._write(group, block["row_var"], rows)
-            self._write(group, block["col_var"], cols)
+        matrices = variances is None
+        block.write(params, {"row_var": rows, "col_var": cols} if matrices else {"variance": variances})
 
 
 def _at_least(value, least, what):

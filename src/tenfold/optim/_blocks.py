@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 from operator import is_
 from struct import pack, unpack
 from typing import Any
@@ -171,20 +172,30 @@ class Block:
         "counters",
         "dtypes",
         "grads",
+        "group",
         "home",
         "index",
         "is_complex",
         "keys",
         "params",
         "states",
+        "targets",
         "tensors",
         "whole",
     )
 
     def __init__(
-        self, home: States, rows: list[tuple[int, Any, ParamState]], counters: dict, dtypes: tuple, whole: bool
+        self,
+        home: States,
+        group: dict,
+        rows: list[tuple[int, Any, ParamState]],
+        counters: dict,
+        dtypes: tuple,
+        whole: bool,
     ) -> None:
         self.home = home
+        self.group = group
+        self.targets: dict[tuple[str, ...], list] = {}
         self.index, self.keys, self.states = map(list, zip(*rows))
         self.is_complex = self.keys[0].dtype.is_complex
         self.params = self.real(self.keys)
@@ -214,6 +225,19 @@ class Block:
         """Count one more step; returns the new count."""
         self.counters["step"] += 1
         return self.counters["step"]
+
+    def write(self, params: list, state: dict[str, list]) -> None:
+        """Give the parameters and kinds of state new values, all at once."""
+        names = tuple(state)
+        old = self.targets.get(names)
+        if old is None:
+            old = self.targets[names] = list(chain(self.params, *(self.tensors[name] for name in names)))
+        new = list(chain(params, *state.values()))
+        if not self.group.get("differentiable"):
+            torch.assign(old, new)
+            return
+        for tensor, value in zip(old, new):  # a write that gradients pass through
+            tensor.copy_(value)
 
     def add(self, name: str, tensors: list) -> None:
         """Give each parameter a new kind of state."""
@@ -277,7 +301,7 @@ def plan_group(optimizer: Any, group: dict, params: list) -> GroupPlan:
         rows.setdefault(key, (counters, dtypes, []))[2].append((i, p, state))
     blocks = []
     for counters, dtypes, found in rows.values():
-        block = Block(optimizer.state, found, counters, dtypes, len(found) == len(params))
+        block = Block(optimizer.state, group, found, counters, dtypes, len(found) == len(params))
         block.take(grads)
         for state in block.states:
             state.rest(counters, dtypes)

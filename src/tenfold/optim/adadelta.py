@@ -106,6 +106,4 @@ class Adadelta(Optimizer):
             weight_decay != 0,
             bool(group["maximize"]),
         )
-        self._write(group, block.params, params)
-        self._write(group, block["square_avg"], square_avgs)
-        self._write(group, block["acc_delta"], acc_deltas)
+        block.write(params, {"square_avg": square_avgs, "acc_delta": acc_deltas})

@@ -116,5 +116,4 @@ class Adagrad(Optimizer):
             weight_decay != 0,
             bool(group["maximize"]),
         )
-        self._write(group, block.params, params)
-        self._write(group, block["sum"], sums)
+        block.write(params, {"sum": sums})

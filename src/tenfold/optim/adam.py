@@ -167,11 +167,10 @@ class Adam(Optimizer):
             decay,
             bool(group["maximize"]),
         )
-        self._write(group, block.params, params)
-        self._write(group, block["exp_avg"], exp_avgs)
-        self._write(group, block["exp_avg_sq"], exp_avg_sqs)
+        state = {"exp_avg": exp_avgs, "exp_avg_sq": exp_avg_sqs}
         if maxima is not None:
-            self._write(group, maxima, new_maxima)
+            state["max_exp_avg_sq"] = new_maxima
+        block.write(params, state)
 
 
 def _check_tensors(lr: Any, betas: tuple, foreach: bool | None, capturable: bool) -> None:

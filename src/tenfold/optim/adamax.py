@@ -110,6 +110,4 @@ class Adamax(Optimizer):
             weight_decay != 0,
             bool(group["maximize"]),
         )
-        self._write(group, block.params, params)
-        self._write(group, block["exp_avg"], exp_avgs)
-        self._write(group, block["exp_inf"], exp_infs)
+        block.write(params, {"exp_avg": exp_avgs, "exp_inf": exp_infs})

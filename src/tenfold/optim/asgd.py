@@ -111,5 +111,4 @@ class ASGD(Optimizer):
         dtype = counter_dtype()
         counters["eta"] = rounded(lr / (1 + lambd * lr * step) ** group["alpha"], dtype)
         counters["mu"] = rounded(1 / max(1, step - group["t0"]), dtype)
-        self._write(group, block.params, params)
-        self._write(group, block["ax"], averages)
+        block.write(params, {"ax": averages})

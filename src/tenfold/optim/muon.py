@@ -153,8 +153,7 @@ class Muon(Optimizer):
             1 - momentum < 0.5,
             momentum < 0.5,
         )
-        self._write(group, block.params, params)
-        self._write(group, block["momentum_buffer"], buffers)
+        block.write(params, {"momentum_buffer": buffers})
 
 
 def scale_for(how: str | None, shape: tuple[int, ...]) -> float:

@@ -199,7 +199,10 @@ class Optimizer:
         groups = self.param_groups
         if self._watch.stale or len(plans) != len(groups) or getattr(self.state, "watch", None) is not self._watch:
             return False
-        return all(plan.take(group) for plan, group in zip(plans, groups, strict=True))
+        for plan, group in zip(plans, groups):
+            if not plan.take(group):
+                return False
+        return True
 
     def _make_plans(self) -> None:
         if getattr(self.state, "watch", None) is not self._watch:
@@ -215,14 +218,6 @@ class Optimizer:
             self._plans.append(plan_group(self, group, first))
             self._repeats += [(group, params) for params in again]
         self._watch.stale = bool(self._repeats)
-
-    def _write(self, group: dict[str, Any], old: list[Tensor], new: list[Tensor]) -> None:
-        """Give the old tensors their new values; with `differentiable`, as a write that gradients pass through."""
-        if not group.get("differentiable"):
-            torch.assign(old, new)
-            return
-        for tensor, value in zip(old, new, strict=True):
-            tensor.copy_(value)
 
     # --- hooks --------------------------------------------------------------------------------------------
 

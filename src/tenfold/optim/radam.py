@@ -153,6 +153,4 @@ class RAdam(Optimizer):
             decay,
             bool(group["maximize"]),
         )
-        self._write(group, block.params, params)
-        self._write(group, block["exp_avg"], exp_avgs)
-        self._write(group, block["exp_avg_sq"], exp_avg_sqs)
+        block.write(params, {"exp_avg": exp_avgs, "exp_avg_sq": exp_avg_sqs})

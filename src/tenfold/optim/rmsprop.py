@@ -154,9 +154,9 @@ class RMSprop(Optimizer):
             weight_decay != 0,
             bool(group["maximize"]),
         )
-        self._write(group, block.params, params)
-        self._write(group, block["square_avg"], square_avgs)
+        state = {"square_avg": square_avgs}
         if grad_avgs is not None:
-            self._write(group, grad_avgs, new_means)
+            state["grad_avg"] = new_means
         if buffers is not None:
-            self._write(group, buffers, new_buffers)
+            state["momentum_buffer"] = new_buffers
+        block.write(params, state)

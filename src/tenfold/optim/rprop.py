@@ -102,6 +102,4 @@ class Rprop(Optimizer):
             float(largest),
             bool(group["maximize"]),
         )
-        self._write(group, block.params, params)
-        self._write(group, block["prev"], prevs)
-        self._write(group, block["step_size"], sizes)
+        block.write(params, {"prev": prevs, "step_size": sizes})

@@ -113,10 +113,6 @@ class SGD(Optimizer):
             bool(group["nesterov"]),
             bool(group["maximize"]),
         )
-        self._write(group, block.params, params)
-        if momentum == 0:
-            return
-        if buffers is None:
+        block.write(params, {} if buffers is None else {"momentum_buffer": new_buffers})
+        if momentum != 0 and buffers is None:
             block.add("momentum_buffer", new_buffers)
-        else:
-            self._write(group, buffers, new_buffers)
