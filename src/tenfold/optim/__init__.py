@@ -6,6 +6,7 @@ models.
 """
 
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from tenfold.optim import lr_scheduler
 from tenfold.optim._adafactor import Adafactor
@@ -25,6 +26,9 @@ from tenfold.optim.rmsprop import RMSprop
 from tenfold.optim.rprop import Rprop
 from tenfold.optim.sgd import SGD
 from tenfold.optim.sparse_adam import SparseAdam
+
+if _TYPE_CHECKING:
+    from tenfold.optim import swa_utils
 
 __all__ = [
     "ASGD",

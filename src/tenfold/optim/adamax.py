@@ -94,7 +94,7 @@ class Adamax(Optimizer):
 
     def update(self, group, block):
         step = block.advance()
-        beta1, beta2 = group["betas"]
+        beta1, beta2 = (float(b) for b in group["betas"])
         weight_decay = float(group["weight_decay"])
         params, exp_avgs, exp_infs = adamax_update(
             block.params,

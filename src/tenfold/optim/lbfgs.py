@@ -157,7 +157,7 @@ class LBFGS(Optimizer):
         changes, steps, inverse = memory["old_dirs"], memory["old_stps"], memory["ro"]
         if "al" not in state:
             state["al"] = [None] * history_size
-        alphas = state["al"]
+        alphas: list[Any] = state["al"]
         d = -grad
         for i in reversed(range(len(changes))):
             alphas[i] = steps[i].dot(d) * inverse[i]

@@ -122,7 +122,7 @@ class RAdam(Optimizer):
     def update(self, group, block):
         step = block.advance()
         lr = number(group["lr"], group)
-        beta1, beta2 = group["betas"]
+        beta1, beta2 = (float(b) for b in group["betas"])
         weight_decay = float(group["weight_decay"])
         decay = "none" if weight_decay == 0 else "weight" if group["decoupled_weight_decay"] else "gradient"
         bias2 = 1 - beta2**step
