@@ -1,0 +1,441 @@
+"""Random numbers: operations on the walk, in program order, on a generator's stream.
+
+The numbers are PyTorch's for the same seed (see tenfold._core.random). The generator is a static argument; what reads or
+sets its state ends the walk first, so that draws that come before are made before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import random as streams
+from ..ir import dtypes
+from ..ir.dtypes import dtype as dtype_class
+from ..ir.dtypes import get_default_dtype
+from ..ir.shapes import Layout, Size, broadcast_shapes, layout, size
+from ..trace.control import end_walk
+from ..trace.flush import array_of
+from ..trace.handle import Tensor, layout_of, tls
+from ..trace.walk import check_writable
+from .creation import from_array, mark, shape_from
+from .declare import function, meta_tensor, not_implemented, overwrite, primitive, publish, scalar_name, store_out
+from .devices import CPU, device_name
+
+# --- generators ---------------------------------------------------------------------------------------------------------------
+
+
+class Generator:
+    """A stream of random numbers on the CPU, as torch.Generator."""
+
+    def __init__(self, device="cpu"):
+        device_name(device)
+        self.engine = streams.Engine()
+
+    @property
+    def device(self):
+        """The device that it draws on."""
+        return CPU
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Starts the stream that belongs to a seed."""
+        end_walk()
+        self.engine.manual_seed(seed)
+        return self
+
+    def seed(self) -> int:
+        """Starts a stream that differs from run to run; returns its seed."""
+        end_walk()
+        return self.engine.seed()
+
+    def initial_seed(self) -> int:
+        """The seed that the stream began with."""
+        return self.engine.initial_seed()
+
+    def get_state(self) -> Tensor:
+        """Where the stream is, as a uint8 tensor in PyTorch's format."""
+        end_walk()
+        return from_array(np.array(self.engine.get_state()), dtypes.uint8)
+
+    def set_state(self, new_state: Tensor) -> Generator:
+        """Goes to where a stream was."""
+        end_walk()
+        if not isinstance(new_state, Tensor) or layout_of(new_state).dtype is not dtypes.uint8:
+            raise TypeError("expected a torch.ByteTensor, but got " + (str(new_state.dtype) if isinstance(new_state, Tensor) else type(new_state).__name__))
+        self.engine.set_state(np.array(array_of(new_state)).reshape(-1))
+        return self
+
+    def clone_state(self) -> Generator:
+        """Another generator at the same place."""
+        end_walk()
+        other = Generator()
+        other.engine = self.engine.clone()
+        return other
+
+    def __reduce__(self):
+        return (_restore, (np.array(self.get_state().numpy()),))
+
+    def __deepcopy__(self, memo) -> Generator:
+        return self.clone_state()
+
+
+def _restore(state) -> Generator:
+    g = Generator()
+    g.engine.set_state(state)
+    return g
+
+
+Generator.__module__ = "torch"
+publish(Generator, "Generator", "torch")
+default_generator = Generator()
+publish(default_generator, "default_generator", "torch random")
+
+
+@function(where="torch random")
+def manual_seed(seed) -> Generator:
+    """Sets the seed of the default generator; returns it."""
+    return default_generator.manual_seed(int(seed))
+
+
+@function(where="torch random")
+def seed() -> int:
+    """Seeds the default generator with a number that differs from run to run; returns the seed."""
+    return default_generator.seed()
+
+
+@function(where="torch random")
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+@function(where="torch random")
+def get_rng_state() -> Tensor:
+    """The state of the default generator, a uint8 tensor."""
+    return default_generator.get_state()
+
+
+@function(where="torch random")
+def set_rng_state(new_state: Tensor) -> None:
+    """Sets the state of the default generator."""
+    default_generator.set_state(new_state)
+
+
+def engine_of(generator) -> streams.Engine:
+    return (default_generator if generator is None else generator).engine
+
+
+# --- draws -----------------------------------------------------------------------------------------------------------------------
+
+DRAWS: dict[str, Any] = {
+    "uniform": streams.uniform,
+    "normal": streams.normal,
+    "exponential": lambda e, s, d, a, b: streams.exponential(e, s, d, a),
+    "cauchy": streams.cauchy,
+    "geometric": lambda e, s, d, a, b: streams.geometric(e, s, d, a),
+    "log_normal": streams.log_normal,
+    "bernoulli": lambda e, s, d, a, b: streams.bernoulli(e, s, d, a),
+    "random_from_to": lambda e, s, d, a, b: streams.random_from_to(e, s, a, b, d),
+    "random_up": lambda e, s, d, a, b: streams.random_from_to(e, s, a, None, d),
+    "random_full": lambda e, s, d, a, b: streams.random_full(e, s, d),
+    "randperm": lambda e, s, d, a, b: streams.randperm(e, s[0], d),
+}
+
+
+def _draw_rule(kind, shape, strides, d, generator, a, b) -> Layout:
+    return layout(shape, strides, d)
+
+
+@primitive(rule=_draw_rule, data=("a", "b"), effect=True, name="_draw", where="", differentiable=False)
+def draw(kind, shape, strides, d, generator, a, b):
+    """`kind` of random numbers, in the order of memory that the strides say."""
+    engine = engine_of(generator)
+    if strides is None:
+        return DRAWS[kind](engine, shape, d.name, a, b)
+    order = sorted(range(len(shape)), key=lambda k: -strides[k])
+    values = DRAWS[kind](engine, tuple(shape[k] for k in order), d.name, a, b)
+    return values.transpose(np.argsort(order))
+
+
+def drawn(kind: str, shape: Size, d: dtype_class, where: str, generator, a=0.0, b=0.0, needs_grad=False) -> Tensor:
+    if where == "meta":
+        return mark(meta_tensor(layout(shape, None, d, "meta")), needs_grad)
+    return mark(draw(kind, shape, None, d, generator, a, b), needs_grad)
+
+
+def fill(t: Tensor, kind: str, generator, a=0.0, b=0.0, contiguous_order=False) -> Tensor:
+    """Fills a tensor in place; dense tensors in the order of their memory."""
+    w = tls.walk
+    check_writable(t, w)
+    lay = layout_of(t)
+    if lay.device == "meta":
+        return t
+    strides = lay.strides if lay.dense and not lay.contig and not contiguous_order else None
+    return overwrite(t, draw(kind, lay.shape, strides, lay.dtype, generator, a, b))
+
+
+def check_floating(name: str, d: dtype_class) -> None:
+    if not (d.is_floating_point or d.is_complex):
+        raise NotImplementedError(f"\"{name}\" not implemented for '{scalar_name(d)}': random numbers of this kind are floating-point")
+
+
+def _factory(name: str, kind: str, a: float, b: float, doc: str):
+    def f(*size, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, **more):
+        if "size" in more:
+            size = (more.pop("size"),)
+        more.pop("names", None)
+        if more:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(more))}'")
+        d = dtype or (layout_of(out).dtype if out is not None else get_default_dtype())
+        check_floating(name, d)
+        r = drawn(kind, shape_from(size, name), d, device_name(device), generator, a, b, requires_grad)
+        return r if out is None else store_out(out, r, name)
+
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = doc
+    return function(f, where="torch")
+
+
+rand = _factory("rand", "uniform", 0.0, 1.0, "Uniform random numbers from [0, 1), of that shape.")
+randn = _factory("randn", "normal", 0.0, 1.0, "Normal random numbers with mean 0 and variance 1, of that shape.")
+
+
+@function(where="torch")
+def randint(low=0, high=None, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """Random integers from low (included) to high (excluded), of that size: `randint(high, size)` or `randint(low, high, size)`.
+
+    Args: dtype: default int64."""
+    if size is None and isinstance(high, (tuple, list)):
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    if size is None:
+        raise TypeError("randint(): missing argument 'size': a tuple of ints")
+    check_range(low, high)
+    d = dtype or (layout_of(out).dtype if out is not None else dtypes.int64)
+    r = drawn("random_from_to", shape_from((size,), "randint"), d, device_name(device), generator, int(low), int(high), requires_grad)
+    return r if out is None else store_out(out, r, "randint")
+
+
+def check_range(low, high) -> None:
+    if low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+
+
+@function(where="torch")
+def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """A random permutation of 0 to n - 1. Args: dtype: default int64."""
+    if n < 0:
+        raise RuntimeError(f"n must be non-negative, got {n}")
+    d = dtype or (layout_of(out).dtype if out is not None else dtypes.int64)
+    r = drawn("randperm", size((int(n),)), d, device_name(device), generator, 0.0, 0.0, requires_grad)
+    return r if out is None else store_out(out, r, "randperm")
+
+
+def _like(name: str, kind: str, a: float, b: float, doc: str):
+    def f(input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+        lay = layout_of(input)
+        d = dtype or lay.dtype
+        check_floating(name, d)
+        where = lay.device if device is None else device_name(device)
+        strides = lay.strides if memory_format is None and lay.dense and not lay.contig else None
+        if where == "meta" or strides is None:
+            return drawn(kind, lay.shape, d, where, generator, a, b, requires_grad)
+        return mark(draw(kind, lay.shape, strides, d, generator, a, b), requires_grad)
+
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = doc
+    return function(f, where="torch")
+
+
+rand_like = _like("rand_like", "uniform", 0.0, 1.0, "Uniform random numbers from [0, 1), of the shape and dtype of input.")
+randn_like = _like("randn_like", "normal", 0.0, 1.0, "Normal random numbers with mean 0 and variance 1, of the shape and dtype of input.")
+
+
+@function(where="torch")
+def randint_like(input, low=0, high=None, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+    """Random integers from low (included) to high (excluded), of the shape and dtype of input."""
+    if high is None:
+        low, high = 0, low
+    check_range(low, high)
+    lay = layout_of(input)
+    return drawn("random_from_to", lay.shape, dtype or lay.dtype, lay.device if device is None else device_name(device), generator, int(low), int(high), requires_grad)
+
+
+# --- filling in place --------------------------------------------------------------------------------------------------------------
+
+
+@function(where="Tensor")
+def uniform_(self, from_=0, to=1, *, generator=None, **more):
+    """Fills with uniform random numbers from [from, to)."""
+    low = more.pop("from", from_)
+    check_floating("check_uniform_bounds", layout_of(self).dtype)
+    if low > to:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={to}")
+    return fill(self, "uniform", generator, float(low), float(to))
+
+
+@function(where="Tensor")
+def normal_(self, mean=0, std=1, *, generator=None):
+    """Fills with normal random numbers of that mean and standard deviation."""
+    check_floating("normal_kernel_cpu", layout_of(self).dtype)
+    if not std >= 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+    return fill(self, "normal", generator, float(mean), float(std), contiguous_order=layout_of(self).numel >= 16)
+
+
+@function(where="Tensor")
+def random_(self, from_=None, to=None, *, generator=None, **more):
+    """Fills with random integers: from [from, to), from [0, to), or of the dtype's whole range."""
+    low = more.pop("from", from_)
+    if to is None and low is None:
+        return fill(self, "random_full", generator)
+    if to is None:
+        low, to = 0, low
+    check_range(low or 0, to)
+    return fill(self, "random_from_to", generator, int(low or 0), int(to))
+
+
+@function(where="Tensor")
+def exponential_(self, lambd=1, *, generator=None):
+    """Fills with exponential random numbers of rate lambd."""
+    check_floating("exponential_", layout_of(self).dtype)
+    if not lambd > 0:
+        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
+    return fill(self, "exponential", generator, float(lambd))
+
+
+@function(where="Tensor")
+def cauchy_(self, median=0, sigma=1, *, generator=None):
+    """Fills with Cauchy random numbers."""
+    if not sigma > 0:
+        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
+    return fill(self, "cauchy", generator, float(median), float(sigma))
+
+
+@function(where="Tensor")
+def geometric_(self, p, *, generator=None):
+    """Fills with geometric random numbers: trials until the first success of probability p."""
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
+    return fill(self, "geometric", generator, float(p))
+
+
+@function(where="Tensor")
+def log_normal_(self, mean=1, std=2, *, generator=None):
+    """Fills with log-normal random numbers; mean and std are those of the logarithm."""
+    if not std > 0:
+        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
+    return fill(self, "log_normal", generator, float(mean), float(std), contiguous_order=layout_of(self).numel >= 16)
+
+
+# --- with probabilities given by tensors ---------------------------------------------------------------------------------------------
+
+
+def _bernoulli_rule(input: Layout, generator, d) -> Layout:
+    if not input.dtype.is_floating_point:
+        raise not_implemented("bernoulli_tensor_cpu_p_", input.dtype)
+    return layout(input.shape, None, d, input.device)
+
+
+@primitive(rule=_bernoulli_rule, effect=True, name="_bernoulli", where="", differentiable=False)
+def _bernoulli(input, generator, d):
+    name = {"float32": "float32", "float64": "float64"}[input.dtype.name]
+    return streams.bernoulli_tensor(engine_of(generator), np.ascontiguousarray(input), name, None, d.name)
+
+
+@function
+def bernoulli(input, p=None, *, generator=None, out=None):
+    """Ones and zeros: one with the probability that stands at the place in `input`, or with probability p everywhere."""
+    lay = layout_of(input)
+    if p is None:
+        r = _bernoulli(input.detach(), generator, lay.dtype)
+    else:
+        r = drawn("bernoulli", lay.shape, lay.dtype, lay.device, generator, check_p(p))
+    return r if out is None else store_out(out, r, "bernoulli")
+
+
+def check_p(p) -> float:
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
+    return float(p)
+
+
+@function(where="Tensor")
+def bernoulli_(self, p=0.5, *, generator=None):
+    """Fills with ones, with probability p (a number, or a tensor of probabilities), and zeros."""
+    if isinstance(p, Tensor):
+        check_writable(self, tls.walk)
+        return overwrite(self, _bernoulli(p.expand(layout_of(self).shape), generator, layout_of(self).dtype))
+    return fill(self, "bernoulli", generator, check_p(p))
+
+
+def _multinomial_rule(input: Layout, num_samples, replacement, generator) -> Layout:
+    if not input.dtype.is_floating_point:
+        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {input.dtype}")
+    if input.ndim not in (1, 2):
+        raise RuntimeError(f"prob_dist must be 1 or 2 dim, this has shape {list(input.shape)}")
+    if num_samples <= 0:
+        raise RuntimeError(f"cannot sample n_sample <= 0 samples, multinomial got {num_samples}")
+    if not replacement and num_samples > input.shape[-1]:
+        raise RuntimeError(
+            f"cannot sample n_sample > prob_dist.size(-1) samples without replacement: {num_samples} samples of {input.shape[-1]} categories"
+        )
+    return layout(size((*input.shape[:-1], num_samples)), None, dtypes.int64, input.device)
+
+
+@primitive(rule=_multinomial_rule, effect=True, name="_multinomial", where="", differentiable=False)
+def _multinomial(input, num_samples, replacement, generator):
+    return streams.multinomial(engine_of(generator), np.ascontiguousarray(input), num_samples, replacement, input.dtype.name)
+
+
+@function
+def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
+    """Indices of categories drawn with the weights in each row of input.
+
+    Args: input: (C) or (N, C), not negative; num_samples: how many for each row; replacement: whether a category may come twice. Default False.
+    Returns: int64, (num_samples) or (N, num_samples)."""
+    r = _multinomial(input.detach(), num_samples, bool(replacement), generator)
+    return r if out is None else store_out(out, r, "multinomial")
+
+
+def _normal_rule(mean, std, d, generator) -> Layout:
+    shapes = [x.shape for x in (mean, std) if isinstance(x, Layout) and not x.number]
+    return layout(broadcast_shapes(*shapes), None, d)
+
+
+@primitive(rule=_normal_rule, data=("mean", "std"), effect=True, name="_normal", where="", differentiable=False)
+def _normal(mean, std, d, generator):
+    return streams.normal_like(engine_of(generator), mean, std, d.name)
+
+
+@function(where="torch")
+def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """Normal random numbers; mean and std are numbers (then size is given) or tensors, one for each element."""
+    if isinstance(mean, Tensor) or isinstance(std, Tensor):
+        d = layout_of(mean if isinstance(mean, Tensor) else std).dtype
+        args = [x.detach() if isinstance(x, Tensor) else float(x) for x in (mean, std)]
+        r = _normal(*args, d, generator)
+    else:
+        if size is None:
+            raise TypeError("normal() received an invalid combination of arguments: give size where mean and std are numbers")
+        if not std >= 0:
+            raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+        d = dtype or get_default_dtype()
+        r = drawn("normal", shape_from((size,), "normal"), d, device_name(device), generator, float(mean), float(std), requires_grad)
+    return r if out is None else store_out(out, r, "normal")
+
+
+def _one_operand_rule(input: Layout, generator) -> Layout:
+    return layout(input.shape, None, input.dtype, input.device)
+
+
+@primitive(rule=_one_operand_rule, effect=True, name="_poisson", where="", differentiable=False)
+def _poisson(input, generator):
+    return streams.poisson(engine_of(generator), np.ascontiguousarray(input), input.dtype.name)
+
+
+@function(where="torch")
+def poisson(input, generator=None):
+    """Poisson random numbers with the rates in input."""
+    return _poisson(input.detach(), generator)
