@@ -6,6 +6,7 @@
 For developing: needs PyTorch, and finds at once what `make parity` would find with its own programs."""
 
 import argparse
+import contextlib
 import re
 import sys
 import traceback
@@ -19,6 +20,8 @@ import torch
 from random_programs import compare, drawing, executor, writing
 
 import tenfold
+
+EAGER = []  # not empty: under tenfold.debug.eager()
 
 
 def without_missing(program):
@@ -36,7 +39,8 @@ def verdict(program, available):
     if available:
         program = without_missing(program)
     program, expected = executor.settled(program, torch, writing.STEPS)
-    got = executor.run(program, tenfold, writing.STEPS)
+    with tenfold.debug.eager() if EAGER else contextlib.nullcontext():
+        got = executor.run(program, tenfold, writing.STEPS)
     return program, got, compare.difference(expected, got)
 
 
@@ -87,7 +91,9 @@ def main(argv=None):
     parser.add_argument("last", type=int, help="not included")
     parser.add_argument("--available", action="store_true", help="leave out what tenfold lacks")
     parser.add_argument("--each", type=int, default=1, help="examples of a kind (default: %(default)s)")
+    parser.add_argument("--eager", action="store_true", help="tenfold computes one operation after the other")
     args = parser.parse_args(argv)
+    EAGER.extend([True] * args.eager)
     warnings.simplefilter("ignore")
     counts = Counter()
     for seed in range(args.first, args.last):

@@ -106,8 +106,10 @@ def require_equal(program, expected, got, imported="tenfold"):
 
 def require_identical(program, one, other):
     """Raises Different unless the outcomes are the same bit for bit."""
-    for e, g in zip(one.values + one.gradients, other.values + other.gradients, strict=True):
+    require_equal(program, one, other)
+    leaves = [f"gradient of leaf {i}" for i in range(len(one.gradients))]
+    rows = zip([*one.names, *leaves], one.values + one.gradients, other.values + other.gradients, strict=True)
+    for name, e, g in rows:
         same = e is g if e is None or g is None else e.dtype == g.dtype and e.tobytes() == g.tobytes()
         if not same:
-            raise Different(f"{g} instead of {e}\n\n{listing(program, one, 'tenfold')}")
-    require_equal(program, one, other)
+            raise Different(f"{name}: {g} instead of {e}\n\n{listing(program, one, 'tenfold')}")
