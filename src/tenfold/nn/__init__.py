@@ -4,7 +4,7 @@ A file for each family of layers; each layer keeps its parameters and calls a fu
 `module.py`, then `linear.py`.
 """
 
-from . import functional, init, modules, parameter, utils
+from . import common_types, functional, init, modules, parameter, utils
 from .activation import (
     CELU,
     ELU,
@@ -313,6 +313,7 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "common_types",
     "functional",
     "init",
     "modules",

@@ -105,6 +105,8 @@ class HuberLoss(_Loss):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
+        if not isinstance(delta, float | int):
+            raise TypeError(f"delta must be a float or int, got: {type(delta)}")
         self.delta = delta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -191,7 +193,7 @@ class CrossEntropyLoss(_WeightedLoss):
 class LinearCrossEntropyOptions:
     """How PyTorch would split a LinearCrossEntropyLoss into chunks to save memory.
 
-    Here the compiler decides what is kept in memory: the options are checked and kept, and change no result.
+    Here the compiler decides what is kept in memory: the options are accepted and change no result.
     """
 
     allow_retain_graph: bool = False
@@ -199,6 +201,12 @@ class LinearCrossEntropyOptions:
     chunking_method: str | None = "auto"
     acc_policy: str = "auto"
     acc_dtype: "tenfold.dtype | None" = None
+
+    def __post_init__(self) -> None:
+        if self.batch_chunk_size is not None and self.batch_chunk_size <= 0:
+            raise ValueError(f"batch_chunk_size must be positive int or None, got {self.batch_chunk_size}")
+        if self.acc_policy not in ("accurate", "balanced", "compact", "auto"):
+            raise ValueError(f"invalid acc_policy: {self.acc_policy!r}")
 
 
 class LinearCrossEntropyLoss(_WeightedLoss):
@@ -230,6 +238,10 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         options: LinearCrossEntropyOptions | None = None,
     ) -> None:
         super().__init__(weight, reduction=reduction)
+        if weight is not None and tuple(weight.shape) != (num_classes,):
+            raise RuntimeError(f"expected weight shape to be ({num_classes},), got {tuple(weight.shape)}")
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise RuntimeError(f"expected label_smoothing to be in range [0, 1], got {label_smoothing}")
         self.num_classes = num_classes
         self.out_features = out_features
         self.ignore_index = ignore_index
@@ -240,6 +252,13 @@ class LinearCrossEntropyLoss(_WeightedLoss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """(in_features) or (N, in_features), and classes () or (N, d1, ..., dk) or probabilities, to a loss."""
+        if input.dim() not in (1, 2):
+            raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
+        if self.out_features and input.dim() == 1:
+            raise RuntimeError(
+                f"out_features={self.out_features} requires batched input (N, {self.linear.in_features}), got "
+                f"{tuple(input.shape)}"
+            )
         scores = self.linear(input)
         if self.out_features:
             scores = scores.reshape(*input.shape[:-1], self.num_classes, *self.out_features)

@@ -20,6 +20,8 @@ class _ParameterMeta(type(Tensor)):
     """Lets an instance of another Tensor subclass count as a Parameter once it is marked as one."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
+        if type(instance) is Tensor:
+            return False
         if super().__instancecheck__(instance):
             return True
         return cls is Parameter and isinstance(instance, Tensor) and getattr(instance, "_is_param", False)
@@ -36,7 +38,7 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
     def __new__(cls, data=None, requires_grad=True):
         if data is None:
             data = tenfold.empty(0)
-        if type(data) is Tensor or isinstance(data, cls) and type(data) is cls:
+        if type(data) is Tensor or type(data) is cls:
             return Tensor._make_subclass(cls, data, requires_grad)
         marked = data.detach().requires_grad_(requires_grad)
         if type(marked) is not type(data):
@@ -84,7 +86,7 @@ class _BufferMeta(type(Tensor)):
     """A buffer is any tensor that carries the mark."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        if super().__instancecheck__(instance):
+        if type(instance) is not Tensor and super().__instancecheck__(instance):
             return True
         return cls is Buffer and isinstance(instance, Tensor) and getattr(instance, "_is_buffer", False)
 

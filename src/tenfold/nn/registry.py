@@ -41,11 +41,10 @@ class Registry(dict):
     __slots__ = ("owner", "structural")
 
     def __init__(self, owner, entries=(), structural=True) -> None:
-        super().__init__()
         self.structural = structural
         self.owner = weakref.ref(owner)
-        for name, value in dict(entries).items():
-            self[name] = value
+        if entries:
+            self.update(entries)
 
     def __setitem__(self, name, value) -> None:
         dict.__setitem__(self, name, value)
@@ -108,7 +107,8 @@ class HookTable(OrderedDict):
     def __init__(self, owner, entries=()) -> None:
         super().__init__()
         self.owner = None if owner is None else weakref.ref(owner)
-        self.update(entries)
+        if entries:
+            self.update(entries)
 
     def adopt(self, owner) -> None:
         """Belong to `owner` from now on."""
