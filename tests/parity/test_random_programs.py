@@ -2,7 +2,7 @@
 
 The steps that PyTorch refuses for reasons of its own implementation are left out (`executor.RELAXED`): a write to a leaf,
 to memory that overlaps itself, to one of several views, or to a value that its gradient needs; for the last, PyTorch
-runs with `allow_mutation_on_saved_tensors`, which gives the gradient that tenfold gives without it."""
+keeps copies of what it saves, which gives the gradient that tenfold gives by itself."""
 
 import sys
 import warnings

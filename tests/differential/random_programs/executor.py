@@ -309,8 +309,9 @@ def settled(program, mod, steps):
     A refused write may have been done in part, so the step is taken out and the rest is run anew. Where only the
     gradients at the end are refused, the last step but one says `relaxed`, and no gradient is compared."""
     while True:
-        # with this, PyTorch keeps a copy of what a write in place would spoil for the gradients
-        with mod.autograd.graph.allow_mutation_on_saved_tensors():
+        # PyTorch's gradients then read copies, which no write in place can spoil; its own
+        # allow_mutation_on_saved_tensors overlooks writes through views that begin elsewhere
+        with mod.autograd.graph.saved_tensors_hooks(lambda t: t.detach().clone(), lambda t: t):
             outcome = run(program, mod, steps)
         kept = [step for step, did in zip(program, outcome.steps, strict=False) if did != "relaxed"]
         if len(kept) == len(program):
