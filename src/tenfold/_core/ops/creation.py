@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype, encode, get_default_dtype, of_number, promote
-from ..ir.shapes import Size, layout, size
-from ..ir.special import convert
+from ..interop.numpy import share
+from ..ir.shapes import Size, layout, result_strides, size
+from ..ir.special import RELAYOUT, convert
 from ..trace.handle import Storage, Tensor, layout_of, placed
 from .declare import function, meta_tensor, primitive, store_out
 from .devices import device_name
@@ -213,3 +215,141 @@ def _factory(name: str, value, doc: str):
 zeros = _factory("zeros", 0, "A tensor of zeros of that shape (ints, or one sequence of ints).")
 ones = _factory("ones", 1, "A tensor of ones of that shape (ints, or one sequence of ints).")
 empty = _factory("empty", 0, "A tensor of that shape whose values are not specified (here they are zeros).")
+
+
+@function(where="torch")
+def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """A tensor of that shape filled with one value. Args: dtype: default: int64, bool or the default dtype, by the value."""
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
+    d = dtype or (layout_of(out).dtype if out is not None else of_number(type(fill_value)))
+    r = filled(shape_from((size,), "full"), fill_value, d, device_name(device), requires_grad)
+    return r if out is None else store_out(out, r, "full")
+
+
+def _like(name: str, value, doc: str):
+    def f(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+        return like(input, value, dtype, device, requires_grad, memory_format)
+
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = doc
+    return function(f, where="torch")
+
+
+def like(input: Tensor, value, d, where, needs_grad: bool, memory_format) -> Tensor:
+    """Filled, with the shape of input, and where memory allows with its order of dims."""
+    lay = layout_of(input)
+    name = lay.device if where is None else device_name(where)
+    t = filled(lay.shape, value, d or lay.dtype, name)
+    if name != "meta" and (memory_format is None or memory_format.kind == "preserve") and not lay.contig:
+        t = _ordered_as(t, lay)
+    elif memory_format is not None and memory_format.kind == "channels_last":
+        t = t.contiguous(memory_format=memory_format)
+    return mark(t, needs_grad)
+
+
+def _ordered_as(t: Tensor, lay) -> Tensor:
+    strides = lay.strides if lay.dense else result_strides(lay.shape, [lay])
+    return t if strides is None else RELAYOUT.call(t, layout(lay.shape, strides, layout_of(t).dtype, lay.device))
+
+
+zeros_like = _like("zeros_like", 0, "Zeros, with the shape and dtype of input.")
+ones_like = _like("ones_like", 1, "Ones, with the shape and dtype of input.")
+empty_like = _like("empty_like", 0, "A tensor with the shape and dtype of input, whose values are not specified (here they are zeros).")
+
+
+@function(where="torch")
+def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+    """Filled with one value, with the shape and dtype of input."""
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
+    return like(input, fill_value, dtype, device, requires_grad, memory_format)
+
+
+def _new(name: str, value, doc: str):
+    def f(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, **more):
+        if "size" in more:
+            size = (more.pop("size"),)
+        lay = layout_of(self)
+        where = lay.device if device is None else device_name(device)
+        return filled(shape_from(size, name), value, dtype or lay.dtype, where, requires_grad)
+
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = doc
+    return function(f, where="Tensor")
+
+
+_new("new_zeros", 0, "Zeros of that shape, with the dtype and device of this tensor.")
+_new("new_ones", 1, "Ones of that shape, with the dtype and device of this tensor.")
+_new("new_empty", 0, "A tensor of that shape whose values are not specified, with the dtype and device of this tensor.")
+
+
+@function(where="Tensor")
+def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """Filled with one value, with the dtype and device of this tensor."""
+    lay = layout_of(self)
+    return filled(shape_from((size,), "new_full"), fill_value, dtype or lay.dtype, lay.device if device is None else device_name(device), requires_grad)
+
+
+@function(where="Tensor")
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """A new tensor with a copy of data, with the dtype and device of this tensor."""
+    lay = layout_of(self)
+    if isinstance(data, Tensor):
+        data = data.detach().clone()
+        return mark(data.to(dtype or layout_of(data).dtype), requires_grad)
+    return tensor(data, dtype=dtype or lay.dtype, device=lay.device if device is None else device, requires_grad=requires_grad)
+
+
+def _arange_rule(start, end, step, count, d):
+    return layout(size((count,)), None, d)
+
+
+@primitive(rule=_arange_rule, data=("start", "end", "step"), name="_arange", where="")
+def _arange(start, end, step, count, d):
+    kind = np.dtype("f8") if d.category >= 2 else np.dtype("i8")
+    return (start + np.arange(count, dtype=kind) * step).astype(d.compute)
+
+
+@function(where="torch")
+def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """Numbers from start (included) to end (excluded), step apart: `arange(end)`, `arange(start, end)`, `arange(start, end, step)`.
+
+    Args: dtype: default: int64 where all three are ints, else the default dtype."""
+    if end is None:
+        start, end = 0, start
+    start, end, step = (x.item() if isinstance(x, (Tensor, np.generic)) else x for x in (start, end, step))
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if start != start or end != end or abs(start) == float("inf") or abs(end) == float("inf"):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (end - start) * step < 0:
+        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: arange from {start} to {end} by {step}")
+    d = dtype or (layout_of(out).dtype if out is not None else None)
+    if d is None:
+        d = get_default_dtype() if any(isinstance(x, float) for x in (start, end, step)) else dtypes.int64
+    count = -(-(end - start) // step) if all(isinstance(x, int) for x in (start, end, step)) else math.ceil((end - start) / step)
+    where = device_name(device)
+    if where == "meta":
+        r = filled(size((int(count),)), 0, d, "meta", requires_grad)
+    else:
+        r = mark(_arange(start, end, step, int(count), d), requires_grad)
+    return r if out is None else store_out(out, r, "arange")
+
+
+@function(where="torch")
+def as_tensor(data, dtype=None, device=None):
+    """data as a tensor: itself where it is one of that dtype and device, the same memory for NumPy arrays, else a copy."""
+    if isinstance(data, Tensor):
+        return data.to(device=device, dtype=dtype)
+    if isinstance(data, np.ndarray):
+        return from_numpy(data).to(device=device, dtype=dtype)
+    return tensor(data, dtype=dtype, device=device)
+
+
+@function(where="torch")
+def from_numpy(ndarray):
+    """A tensor on the memory of a NumPy array: writes on either side are seen on the other."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    return share(ndarray)

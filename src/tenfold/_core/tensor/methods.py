@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 
 from ..autograd import reverse
@@ -11,9 +13,10 @@ from ..ir.shapes import dim_index
 from ..ops.creation import from_array
 from ..ops.declare import PUBLIC
 from ..ops.devices import device_of
+from ..ops.shape import channels_last_strides
 from ..trace import walk as walking
-from ..trace.flush import array_of
-from ..trace.handle import Storage, Tensor, is_leaf_handle, layout_of, placed, requires_grad
+from ..trace.flush import array_of, realise
+from ..trace.handle import Storage, Tensor, is_leaf_handle, layout_of, placed, requires_grad, tls
 from ..trace.walk import place
 from . import printing
 
@@ -397,3 +400,179 @@ def _rebuild(array, d, needs_grad):
     return t.requires_grad_() if needs_grad else t
 
 
+
+
+# --- where and how it lies -----------------------------------------------------------------------------------------------------------
+
+
+class Layout:
+    """How elements are stored: torch.strided and others."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self):
+        return (LAYOUTS.__getitem__, (self.name,))
+
+
+Layout.__name__ = Layout.__qualname__ = "layout"
+Layout.__module__ = "torch"
+LAYOUTS = {n: Layout(n) for n in ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn", "jagged")}
+PUBLIC["torch"].update(LAYOUTS)
+PUBLIC["torch"]["layout"] = Layout
+for _flag, _answer in (
+    ("is_sparse", False), ("is_sparse_csr", False), ("is_quantized", False), ("is_mkldnn", False), ("is_cuda", False), ("is_xpu", False),
+    ("is_mps", False), ("is_nested", False), ("is_ipu", False), ("is_maia", False), ("is_vulkan", False), ("is_mtia", False),
+):  # fmt: skip
+    setattr(Tensor, _flag, property(lambda self, _answer=_answer: _answer))
+Tensor.layout = property(lambda self: LAYOUTS["strided"], None, None, "torch.strided: the one kind there is.")
+Tensor.is_cpu = property(lambda self: layout_of(self).device == "cpu", None, None, "Whether it is on the CPU.")
+Tensor.is_meta = property(lambda self: layout_of(self).device == "meta", None, None, "Whether it has a shape only.")
+Tensor.output_nr = property(lambda self: 0)
+Tensor._version = property(lambda self: 0)
+Tensor.names = property(lambda self: (None,) * layout_of(self).ndim)
+Tensor.grad_dtype = property(lambda self: layout_of(self).dtype)
+
+
+@attach
+def is_contiguous(self, memory_format=None) -> bool:
+    """Whether the elements lie in memory in order (of the format given)."""
+    lay = layout_of(self)
+    if memory_format is None or memory_format.kind == "contiguous":
+        return lay.contig
+    if memory_format.kind == "preserve":
+        raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
+    want = 5 if memory_format.name.endswith("3d") else 4
+    return lay.ndim == want and lay.strides == channels_last_strides(lay.shape)
+
+
+@attach
+def data_ptr(self) -> int:
+    """The address of the first element."""
+    place(self)
+    mem = realise(self)
+    self._st.pinned = True
+    return mem.ctypes.data + self._off * mem.itemsize
+
+
+@attach
+def element_size(self) -> int:
+    """Bytes of one element."""
+    return layout_of(self).dtype.itemsize
+
+
+Tensor.nelement = numel
+Tensor.ndimension = dim
+
+
+# --- hooks ---------------------------------------------------------------------------------------------------------------------------------
+
+
+class HookHandle:
+    """Takes a hook away again with `remove()`; also a context manager."""
+
+    _next = 0
+
+    def __init__(self, hooks: dict):
+        self._hooks = hooks
+        self.id = HookHandle._next
+        HookHandle._next += 1
+
+    def remove(self) -> None:
+        self._hooks.pop(self.id, None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.remove()
+
+
+@attach
+def register_hook(self, hook):
+    """Calls hook(gradient) when backward has the gradient of this tensor; what it returns, if anything, replaces it."""
+    if not requires_grad(self):
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    hooks = _hooks_of(self)
+    handle = HookHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
+
+
+def _hooks_of(t: Tensor) -> dict:
+    """The hooks of a tensor, made known to what backward will pass."""
+    hooks = getattr(t, "_hooks", None)
+    if hooks is not None:
+        return hooks
+    hooks = t._hooks = {}
+    if not is_leaf_handle(t):
+        know(t, hooks)
+    return hooks
+
+
+def know(t: Tensor, hooks) -> None:
+    """Hooks on the value of a tensor that is no leaf: on the walk, or on what an earlier flush kept."""
+    w = tls.walk
+    if t._st is not None and t._st.val is None and t._st.hist is not None and t._val is None:
+        history, number = t._st.hist[0], t._st.hist[1]
+        if layout_of(t) is history.graph.lays[number]:
+            history.hooks.setdefault(number, []).append(hooks)
+            history.special = True
+            return
+    w.hooked.append((walking.resolve(t, w), hooks))
+
+
+@attach
+def register_post_accumulate_grad_hook(self, hook):
+    """Calls hook(tensor) after backward has added to this leaf's `.grad`."""
+    if not requires_grad(self):
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if not is_leaf_handle(self):
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    hooks = getattr(self, "_after_hooks", None)
+    if hooks is None:
+        hooks = self._after_hooks = {}
+    handle = HookHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
+
+
+@attach
+def retain_grad(self) -> None:
+    """backward will leave the gradient of this tensor in `.grad`, though it is no leaf."""
+    if not requires_grad(self):
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    if is_leaf_handle(self) or getattr(self, "_retains", False):
+        return
+    self._retains = True
+    know(self, _Keep(self))
+
+
+class _Keep:
+    """A hook that leaves the gradient in `.grad`."""
+
+    def __init__(self, t: Tensor):
+        self.tensor = weakref.ref(t)
+
+    def __call__(self, g):
+        t = self.tensor()
+        if t is not None:
+            old = getattr(t, "_grad", None)
+            t._grad = g if old is None else old + g
+        return g
+
+
+Tensor.retains_grad = property(lambda self: bool(getattr(self, "_retains", False)), None, None, "Whether backward leaves its gradient in `.grad`.")
+
+
+@attach
+def detach_(self):
+    """Takes away the history: it becomes a leaf that does not require grad."""
+    place(self)
+    if is_leaf_handle(self):
+        self._leaf = None
+    self._det = True
+    return self
