@@ -24,6 +24,11 @@ import tenfold
 EAGER = []  # not empty: under tenfold.debug.eager()
 
 
+def on_tenfold(program):
+    with tenfold.debug.eager() if EAGER else contextlib.nullcontext():
+        return executor.run(program, tenfold, writing.STEPS)
+
+
 def without_missing(program):
     """The program without the steps that fail because tenfold has no such name."""
     while True:
@@ -39,8 +44,7 @@ def verdict(program, available):
     if available:
         program = without_missing(program)
     program, expected = executor.settled(program, torch, writing.STEPS)
-    with tenfold.debug.eager() if EAGER else contextlib.nullcontext():
-        got = executor.run(program, tenfold, writing.STEPS)
+    got = on_tenfold(program)
     return program, got, compare.difference(expected, got)
 
 
@@ -79,7 +83,7 @@ def cause_of(program):
 
     executor.one_step = watched
     try:
-        executor.run(program, tenfold, writing.STEPS)
+        on_tenfold(program)
     finally:
         executor.one_step = plain
     return seen
