@@ -26,12 +26,8 @@ USERS = ("nn", "optim", "distributions", "utils")
 NAMES_ONLY = ("nn/functional.py",)  # hands on what the declarations publish, and holds no logic
 FILES = sorted(SOURCE.rglob("*.py"))
 CORE_FILES = [f for f in FILES if f.is_relative_to(CORE) and f.parent != CORE]
-USER_FILES = [
-    f
-    for f in FILES
-    if f.relative_to(SOURCE).parts[0].removesuffix(".py") in USERS
-    and f.relative_to(SOURCE).as_posix() not in NAMES_ONLY
-]
+USER_FILES = [f for f in FILES if f.relative_to(SOURCE).parts[0].removesuffix(".py") in USERS]
+USER_FILES = [f for f in USER_FILES if f.relative_to(SOURCE).as_posix() not in NAMES_ONLY]
 
 
 def label(file):
