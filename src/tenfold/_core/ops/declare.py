@@ -79,7 +79,7 @@ def _generic(op: Operation) -> Callable:
                         w.keep.append(r)
                         return r
                     return build_tree(tree, [fresh(v, w) for v in nx.outs])
-        return _slow(op, args, kwargs, w)
+        return _again(op, args, kwargs, w)
 
     return call
 
@@ -101,10 +101,57 @@ def _same_keywords(given: dict, expected: dict | None) -> bool:
     return True
 
 
-def _slow(op: Operation, args, kwargs, w: Walk):
-    """The edge is not the expected one: arguments are split, the edge is looked up, or made."""
+def _again(op: Operation, args, kwargs, w: Walk):
+    """The second try: storages that were not on the walk yet enter it, and then the expected edge may follow after all."""
+    values = []
+    for a in args:
+        if isinstance(a, Tensor):
+            v = a._val
+            if v is None or v.node.walk is not w:
+                if layout_of(a).device == "meta":
+                    return _slow(op, args, kwargs, w, None)
+                v = resolve(a, w)
+            values.append(v)
+        elif type(a) is list or type(a) is tuple:
+            values.append([resolve(x, w) for x in a] if a and all([isinstance(x, Tensor) for x in a]) and not _any_meta(a) else a)
+        else:
+            values.append(a)
+    nx = w.at.nxt
+    if nx.op is op and nx.call is not None and len(args) == len(nx.call):
+        k = nx.k
+        for a, e in zip(values, nx.call):
+            if a is e:
+                continue
+            kind = type(a)
+            if kind is list and type(e) is _Sequence:
+                if a == list(e):
+                    continue
+            elif (kind is float or kind is int) and NUMBER[kind] is e:
+                w.scalars[k] = a
+                k += 1
+                continue
+            break
+        else:
+            if not kwargs or _same_keywords(kwargs, nx.kwcall):
+                w.at = nx
+                tree = nx.spec.tree
+                if tree is None:
+                    return fresh(nx.out, w)
+                return build_tree(tree, [fresh(v, w) for v in nx.outs])
+    return _slow(op, args, kwargs, w, values)
+
+
+def _any_meta(x) -> bool:
+    return any([layout_of(t).device == "meta" for t in x])
+
+
+def _slow(op: Operation, args, kwargs, w: Walk, known):
+    """The edge is not the expected one: arguments are split, the edge is looked up, or made. `known` holds the values of
+    tensors among `args` that have been worked out."""
     full = op.bind(args, kwargs)
-    cut_if_long(w)
+    if cut_if_long(w):
+        known = None
+    count = len(args) if known is not None else 0
     values: list = []
     static: list = []
     data: list = []
@@ -114,7 +161,7 @@ def _slow(op: Operation, args, kwargs, w: Walk):
         if isinstance(a, Tensor):
             if layout_of(a).device == "meta":
                 return _on_meta(op, full)
-            v = resolve(a, w)
+            v = known[i] if i < count else resolve(a, w)
             values.append(v)
             static.append(TENSOR)
             expected.append(v)
@@ -130,7 +177,11 @@ def _slow(op: Operation, args, kwargs, w: Walk):
             if any(layout_of(t).device == "meta" for t in _tensors(a)):
                 return _on_meta(op, full)
             found: list = []
-            static.append(_split(a, found, w))
+            if i < count and known[i] is not a:
+                found = known[i]
+                static.append(type(a)([TENSOR] * len(a)) if type(a) in (list, tuple) else tuple([TENSOR] * len(a)))
+            else:
+                static.append(_split(a, found, w))
             values += found
             flat = all(isinstance(x, Tensor) for x in a)
             expected.append(_Sequence(found) if flat else _NEVER)
@@ -152,6 +203,14 @@ def _slow(op: Operation, args, kwargs, w: Walk):
     if w.eager:
         walking.flush(w)
     return r
+
+
+def check_operands(op: Operation, full: list) -> None:
+    """TypeError for an operand that is no tensor (nor a number, where one is taken)."""
+    for i, name, number in op.takes:
+        a = full[i]
+        if not isinstance(a, Tensor) and not (number and (a is None or isinstance(a, (bool, int, float, complex, np.number, np.bool_)))):
+            raise TypeError(f"{op.name}(): argument '{name}' (position {i + 1}) must be Tensor, not {type(a).__name__}")
 
 
 def _has_tensor(x) -> bool:
@@ -242,7 +301,7 @@ def _unary(op: Operation) -> Callable:
                 return r
         except AttributeError:
             _need_tensor(op, input)
-        return _slow(op, (input,), _NO_KEYWORDS, w)
+        return _again(op, (input,), _NO_KEYWORDS, w)
 
     return call
 
@@ -273,7 +332,7 @@ def _binary(op: Operation) -> Callable:
                         return r
             except AttributeError:
                 pass
-        return _slow(op, (input, other), _NO_KEYWORDS, w)
+        return _again(op, (input, other), _NO_KEYWORDS, w)
 
     return call
 
@@ -526,26 +585,18 @@ def promoted(lays: Sequence[Layout]) -> dtype:
             dims = l.dtype if dims is None else promote(dims, l.dtype)
         else:
             zero = l.dtype if zero is None else promote(zero, l.dtype)
-    result = dims
-    for other, weak in ((zero, False), (number, True)):
-        if other is None:
-            continue
-        if result is None:
-            result = other
-        elif other.category > result.category:
-            if other.category == COMPLEX and result.category == FLOAT:
-                result = promote(result, _complex_of(result)) if weak or True else other
-            else:
-                result = _default_of(other) if weak else other
-    return result
+    return _combined(dims, _combined(zero, number))
 
 
-def _complex_of(d: dtype) -> dtype:
-    return d.to_complex()
-
-
-def _default_of(d: dtype) -> dtype:
-    return d
+def _combined(strong: dtype | None, weak: dtype | None) -> dtype:
+    """The dtype of two kinds of operands, of which the second only counts by its category."""
+    if strong is None or weak is None:
+        return weak if strong is None else strong
+    if weak.category <= strong.category:
+        return strong
+    if weak.category == COMPLEX and strong.category == FLOAT:
+        return strong.to_complex()
+    return promote(strong, weak)
 
 
 def to_float(d: dtype) -> dtype:
@@ -559,16 +610,11 @@ KINDS: dict[str, Callable[[dtype], tuple[dtype, dtype]]] = {
     "float": lambda d: (to_float(d), to_float(d)),
     "bool": lambda d: (d, bool_),
     "real": lambda d: (d, d.to_real()),
-    "number": lambda d: (shapes_int64() if d is bool_ else d,) * 2,
 }
 
 
-def shapes_int64() -> dtype:
-    return of_number(int)
-
-
 def elementwise(*, kind="same", where="torch Tensor", aliases=(), gradient=None, inplace=True, out=True, name=None, dtypes=None, data=None,
-                differentiable=True, grad_name=None, refuse=()):  # fmt: skip
+                differentiable=True, grad_name=None, numbers="other", check=None):  # fmt: skip
     """Declares a primitive that works element by element, with broadcasting and type promotion.
 
     The function is its NumPy meaning on operands already of the dtype computed in. Parameters without a default, and
@@ -576,21 +622,25 @@ def elementwise(*, kind="same", where="torch Tensor", aliases=(), gradient=None,
 
     kind: "same" (the promoted dtype), "float" (integers are computed in the default dtype), "bool" (compares),
           "real" (a complex operand gives a real result); or a function of the promoted dtype.
-    dtypes: categories that it takes ("bool int float complex"), all by default; others raise RuntimeError.
+    dtypes: categories that it takes ("bool int float complex"), all by default; others raise NotImplementedError.
+    numbers: the operands that may be Python numbers (and those in `data` may always), by default the one called `other`.
+    check: check(layouts) raises what else is wrong with the operands.
     gradient: gradient(g, out, *arguments); the machinery undoes broadcasting."""
 
     def make(fn: Callable) -> Callable:
         op_name = name or fn.__name__
         parameters = list(inspect.signature(fn).parameters.values())
         required = [p.name for p in parameters if p.default is inspect.Parameter.empty]
-        numbers = tuple(required if data is None else [*required, *data])
+        operands = tuple(required if data is None else [*required, *data])
         kinds = KINDS[kind] if isinstance(kind, str) else kind
         takes = None if dtypes is None else {_CATEGORY[c] for c in dtypes.split()}
 
         def rule(*args):
             lays = [a for a in args if isinstance(a, Layout)]
+            if check is not None:
+                check(lays)
             d = promoted(lays)
-            if takes is not None and d.category not in takes or d in refuse:
+            if takes is not None and d.category not in takes:
                 raise not_implemented(op_name, d)
             return pointwise_layout(lays, kinds(d)[1])
 
@@ -599,10 +649,10 @@ def elementwise(*, kind="same", where="torch Tensor", aliases=(), gradient=None,
             return pointwise_kernel(spec, fn, compute)
 
         op = Primitive(
-            op_name, fn, rule=rule, kernel=kernel, data=numbers, gradient=gradient, differentiable=differentiable, grad_name=grad_name
+            op_name, fn, rule=rule, kernel=kernel, data=operands, gradient=gradient, differentiable=differentiable, grad_name=grad_name
         )
-        count = len(parameters)
-        call = _unary(op) if count == 1 else _binary(op) if count == 2 and len(required) == 2 else _generic(op)
+        op.takes = [(i, n, n in numbers.split() or n not in required) for i, n in enumerate(op.params) if n in operands]
+        call = _unary(op) if op.params == ("input",) else _binary(op) if op.params == ("input", "other") else _generic(op)
         return _finish(call, op, fn, op_name, where, aliases, inplace, out)
 
     return make

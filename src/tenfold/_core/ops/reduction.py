@@ -1,12 +1,20 @@
-"""Reductions: over all dims, one, or several."""
+"""Reductions: over all dims, one, or several. Sums, means, products, any and all, norms of sums of exponentials.
+
+Primitives take canonical arguments: `dims` is a tuple of dims that are not negative."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from ..ir.dtypes import FLOAT, dtype, of_number
-from ..ir.shapes import Layout, dim_list, layout, size
-from .declare import operation, primitive
+from ..ir.dtypes import COMPLEX, FLOAT, bool_, dtype, float32, int64, of_number, uint8
+from ..ir.shapes import Layout, dim_index, dim_list, layout, size
+from ..trace.handle import Tensor, layout_of
+from .declare import function, operation, primitive, scalar_name
+from .elementwise import conj
+
+# --- shapes ------------------------------------------------------------------------------------------------------------
 
 
 def reduced_shape(shape, dims: tuple[int, ...], keepdim: bool):
@@ -15,27 +23,70 @@ def reduced_shape(shape, dims: tuple[int, ...], keepdim: bool):
     return size([n for d, n in enumerate(shape) if d not in dims])
 
 
-def unreduced(g, shape, dims: tuple[int, ...], keepdim: bool):
-    """A cotangent of a reduction, spread over the dims that it reduced."""
+def restored(g, dims: tuple[int, ...], keepdim: bool):
+    """The result of a reduction (or its cotangent) with the reduced dims back, of size 1."""
     if not keepdim:
         for d in sorted(dims):
             g = g.unsqueeze(d)
-    return g.expand(shape)
+    return g
+
+
+def unreduced(g, shape, dims: tuple[int, ...], keepdim: bool):
+    """A cotangent of a reduction, spread over the dims that it reduced."""
+    return restored(g, dims, keepdim).expand(shape)
+
+
+def one_dim(dim, ndim: int) -> int:
+    """A dim that is one int; 0-d tensors count as having one. TypeError, IndexError."""
+    if isinstance(dim, bool) or not hasattr(dim, "__index__"):
+        raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}")
+    return dim_index(int(dim), max(ndim, 1))
+
+
+def count_of(shape, dims) -> int:
+    return math.prod([shape[d] for d in dims])
+
+
+def check_dtype(name: str, d) -> None:
+    if d is not None and not isinstance(d, dtype):
+        raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(d).__name__}")
+
+
+def check_dims(name: str, dim) -> None:
+    """TypeError where dim is neither None nor an int nor a sequence of ints."""
+    items = dim if isinstance(dim, (tuple, list)) else () if dim is None else (dim,)
+    for d in items:
+        if not hasattr(d, "__index__"):
+            raise TypeError(f"{name}(): argument 'dim' must be an int or a tuple of ints, not {type(d).__name__}")
+
+
+# --- sums --------------------------------------------------------------------------------------------------------------
+
+WIDE = {np.dtype("f4"): np.dtype("f8"), np.dtype("c8"): np.dtype("c16")}
+
+
+def accumulate_sum(x: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
+    """Sums. NumPy adds pairwise along the axis that is innermost in memory and naively along the others, where single
+    precision is therefore accumulated in double."""
+    wide = WIDE.get(x.dtype)
+    if wide is None or x.size <= 64 or not dims:
+        return x.sum(dims, keepdims=keepdim, dtype=x.dtype)
+    inner = min(range(x.ndim), key=lambda d: abs(x.strides[d]) if x.shape[d] > 1 else math.inf)
+    if inner in dims:
+        part = x.sum(inner, keepdims=True)
+        rest = tuple([d for d in dims if d != inner and part.shape[d] != 1])
+        if rest:
+            part = part.sum(rest, keepdims=True, dtype=wide).astype(x.dtype)
+        return part if keepdim else part.reshape(reduced_shape(x.shape, dims, False))
+    return x.sum(dims, keepdims=keepdim, dtype=wide).astype(x.dtype)
 
 
 def _sum_rule(input: Layout, dims, keepdim, d: dtype) -> Layout:
     return layout(reduced_shape(input.shape, dims, keepdim), None, d, input.device)
 
 
-def accumulate_sum(x: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
-    """Sums of float32 are accumulated in float64 where NumPy would add naively (over an axis that is not the innermost)."""
-    if x.dtype == np.float32 and x.size > 64 and (x.ndim - 1) not in dims:
-        return x.sum(dims, keepdims=keepdim, dtype=np.float64).astype(np.float32)
-    return x.sum(dims, keepdims=keepdim, dtype=x.dtype)
-
-
 @primitive(
-    rule=_sum_rule, name="_sum", grad_name="Sum",
+    rule=_sum_rule, name="_sum", where="", grad_name="Sum",
     gradient=lambda g, out, input, dims, keepdim, d: unreduced(g, input.shape, dims, keepdim),
 )  # fmt: skip
 def sum_over(input, dims, keepdim, d):
@@ -57,7 +108,43 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
         dim: an int or a tuple; None or () for all. Default None.
         keepdim: keep the reduced dims with size 1. Default False.
         dtype: of the result, and to add in. Default: that of input; int64 for integers and bool."""
+    check_dims("sum", dim)
+    check_dtype("sum", dtype)
     return sum_over(input, dim_list(dim, input.dim()), keepdim, dtype or sum_dtype(input.dtype))
+
+
+def _nansum_gradient(g, out, input, dim=None, keepdim=False, dtype=None):
+    g = unreduced(g, input.shape, dim_list(dim, input.dim()), keepdim)
+    return g.to(input.dtype) * input.isnan().logical_not()
+
+
+@operation(out=True, gradient=_nansum_gradient)
+def nansum(input, dim=None, keepdim=False, *, dtype=None):
+    """Sum as in `sum` that counts NaN as zero.
+
+    Args: as in `sum`. Raises: RuntimeError for complex input."""
+    if input.dtype.is_complex:
+        raise RuntimeError("nansum(): complex tensors are not supported: sum the real and imaginary parts apart")
+    if input.dtype.category == FLOAT:
+        input = input.masked_fill(input.isnan(), 0)
+    return sum_over(input, dim_list(dim, input.dim()), keepdim, dtype or sum_dtype(input.dtype))
+
+
+def mean_dtype(name: str, d: dtype, asked) -> dtype:
+    """The dtype to take a mean in; RuntimeError for integers."""
+    check_dtype(name, asked)
+    got = asked or d
+    if got.category < FLOAT:
+        what = "Input" if asked is None else "Optional"
+        raise RuntimeError(
+            f"{name}(): could not infer output dtype. {what} dtype must be either a floating point or complex dtype. Got: {scalar_name(got)}. Convert with .float()"
+        )
+    return got
+
+
+def wide_of(d: dtype) -> dtype:
+    """The dtype that means and variances of it are accumulated in."""
+    return float32 if d.half else d
 
 
 @operation(out=True, grad_name="Mean")
@@ -65,15 +152,187 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     """Mean over all elements, or over the dims given; RuntimeError for integers.
 
     Args: as in `sum`."""
-    d = dtype or input.dtype
-    if d.category < FLOAT:
-        what = "Input" if dtype is None else "Optional"
-        raise RuntimeError(f"mean(): could not infer output dtype. {what} dtype must be either a floating point or complex dtype. Got: {d.name}. Convert with .float()")
+    check_dims("mean", dim)
+    d = mean_dtype("mean", input.dtype, dtype)
     dims = dim_list(dim, input.dim())
-    count = 1
-    for k in dims:
-        count *= input.shape[k]
-    total = sum_over(input, dims, keepdim, d)
-    return total / count if count else total * float("nan")
+    count = count_of(input.shape, dims)
+    total = sum_over(input, dims, keepdim, wide_of(d))
+    out = total / count if count else total * math.nan
+    return out.to(d) if d.half else out
 
 
+@operation(out=True)
+def nanmean(input, dim=None, keepdim=False, *, dtype=None):
+    """Mean over the elements that are not NaN.
+
+    Args: as in `sum`."""
+    if input.dtype.category != FLOAT:
+        raise RuntimeError(f"nanmean(): expected input to have floating point dtype but got {scalar_name(input.dtype)}")
+    count = sum(input.isnan().logical_not(), dim, keepdim)
+    return nansum(input, dim, keepdim, dtype=dtype) / count
+
+
+def count_nonzero_rule(input: Layout, dims) -> Layout:
+    return layout(reduced_shape(input.shape, dims, False), None, int64, input.device)
+
+
+@primitive(rule=count_nonzero_rule, differentiable=False, where="", name="_count_nonzero")
+def _count(input, dims):
+    return np.count_nonzero(input, axis=dims) if dims else np.asarray(input != 0)
+
+
+@operation
+def count_nonzero(input, dim=None):
+    """How many elements are not zero, over all dims or those given; int64.
+
+    Args: dim: an int or a tuple; None for all. Default None."""
+    return _count(input, dim_list(dim, input.dim()))
+
+
+@function(where="Tensor")
+def sum_to_size(input, *size):
+    """Sums over dims so that the result has the shape given, to which input must be broadcastable back.
+
+    Raises: RuntimeError where the shape could not be broadcast to that of input."""
+    wanted = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    shape = layout_of(input).shape
+    lead = len(shape) - len(wanted)
+    if lead < 0 or any(n not in (1, shape[lead + i]) for i, n in enumerate(wanted)):
+        raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(shape)}}}.")
+    dims = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(wanted) if n == 1 and shape[lead + i] != 1)
+    if not dims:
+        return input
+    return sum(input, dims, True).reshape(wanted)
+
+
+# --- products ----------------------------------------------------------------------------------------------------------
+
+
+def _prod_rule(input: Layout, dim, keepdim, d: dtype) -> Layout:
+    return layout(reduced_shape(input.shape, (dim,) if input.ndim else (), keepdim), None, d, input.device)
+
+
+def _prod_gradient(g, out, input, dim, keepdim, d):
+    """Each element's derivative is the product of those before it and those after it, so that zeros need no division."""
+    from .scan import exclusive_cumprod
+
+    if input.dim() == 0:
+        return g
+    x = input.to(d)
+    others = exclusive_cumprod(x, dim, False) * exclusive_cumprod(x, dim, True)
+    return unreduced(g, input.shape, (dim,), keepdim) * conj(others)
+
+
+@primitive(rule=_prod_rule, gradient=_prod_gradient, where="", name="_prod", grad_name="Prod")
+def prod_over(input, dim, keepdim, d):
+    x = np.asarray(input, d.compute)
+    return np.prod(x, axis=dim if x.ndim else None, keepdims=keepdim, dtype=x.dtype)
+
+
+@operation(name="prod", where="", grad_name="Prod")
+def _prod(input, dim, keepdim, dtype):
+    check_dtype("prod", dtype)
+    d = dtype or sum_dtype(input.dtype)
+    if dim is None:
+        return prod_over(input.reshape(-1), 0, False, d)
+    return prod_over(input, one_dim(dim, input.dim()), keepdim, d)
+
+
+@function
+def prod(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None):
+    """Product of all elements, or along one dim.
+
+    Args: dim: an int. Default None, all elements; keepdim, dtype: as in `sum`."""
+    dim = axis if dim is None else dim
+    if dim is not None and (isinstance(dim, bool) or not hasattr(dim, "__index__")):
+        raise TypeError(f"prod(): argument 'dim' must be int, not {type(dim).__name__}")
+    return stored("prod", _prod(input, dim, keepdim, dtype), out)
+
+
+def stored(name: str, result, out):
+    """The result, or `out` with the result in it."""
+    if out is None:
+        return result
+    from .declare import store_out
+
+    return store_out(out, result, name)
+
+
+# --- any and all -------------------------------------------------------------------------------------------------------
+
+
+def _truth_dims(dim, ndim: int) -> tuple[int, ...]:
+    """Unlike sums, these take () to mean no dim."""
+    if isinstance(dim, (tuple, list)) and not dim:
+        return ()
+    return dim_list(dim, ndim)
+
+
+def _truth_rule(input: Layout, dim, keepdim) -> Layout:
+    d = uint8 if input.dtype is uint8 else bool_
+    return layout(reduced_shape(input.shape, _truth_dims(dim, input.ndim), keepdim), None, d, input.device)
+
+
+@primitive(rule=_truth_rule, differentiable=False, out=True)
+def any(input, dim=None, keepdim=False):
+    """Whether any element is true (not zero), over all dims or those given.
+
+    Args: dim: an int or a tuple. Default None, all; keepdim: as in `sum`."""
+    dims = _truth_dims(dim, input.ndim)
+    return np.any(input, axis=dims, keepdims=keepdim) if dims or not input.ndim else np.asarray(input) != 0
+
+
+@primitive(rule=_truth_rule, differentiable=False, out=True)
+def all(input, dim=None, keepdim=False):
+    """Whether all elements are true (not zero), over all dims or those given.
+
+    Args: dim: an int or a tuple. Default None, all; keepdim: as in `sum`."""
+    dims = _truth_dims(dim, input.ndim)
+    return np.all(input, axis=dims, keepdims=keepdim) if dims or not input.ndim else np.asarray(input) != 0
+
+
+# --- logarithms of sums of exponentials ------------------------------------------------------------------------------------
+
+
+def _logsumexp_rule(input: Layout, dims, keepdim) -> Layout:
+    return layout(reduced_shape(input.shape, dims, keepdim), None, input.dtype, input.device)
+
+
+def _logsumexp_gradient(g, out, input, dims, keepdim):
+    weights = (input - restored(out, dims, keepdim)).exp()
+    return restored(g, dims, keepdim) * conj(weights)
+
+
+@primitive(rule=_logsumexp_rule, gradient=_logsumexp_gradient, where="", name="_logsumexp", grad_name="Logsumexp")
+def logsumexp_over(input, dims, keepdim):
+    x = np.asarray(input)
+    if not x.size:
+        return np.full(reduced_shape(x.shape, dims, keepdim), -np.inf, x.dtype)
+    if not dims and x.ndim:
+        return x
+    top = np.max(x.real, axis=dims, keepdims=True)
+    top = np.where(np.isinf(top), 0, top).astype(top.dtype)
+    out = np.log(accumulate_sum(np.exp(x - top), dims, True)) + top
+    return out if keepdim else out.reshape(reduced_shape(x.shape, dims, False))
+
+
+@operation(out=True, where="torch Tensor special", grad_name="Logsumexp")
+def logsumexp(input, dim, keepdim=False):
+    """log(sum(exp(input))) over the dims given, without overflow; integers are computed in the default dtype.
+
+    Args: dim: an int or a tuple; keepdim: as in `sum`."""
+    check_dims("logsumexp", dim)
+    if input.dtype.category < FLOAT:
+        input = input.to(of_number(float))
+    return logsumexp_over(input, dim_list(dim, input.dim()), keepdim)
+
+
+# --- the diagonal --------------------------------------------------------------------------------------------------------
+
+
+@operation
+def trace(input):
+    """Sum of the diagonal of a matrix (N, M); int64 for integers."""
+    if input.dim() != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.dim()}")
+    return sum_over(input.diagonal(), (0,), False, sum_dtype(input.dtype))

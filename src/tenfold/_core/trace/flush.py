@@ -163,6 +163,9 @@ def commit(w: Walk, end: Node, plan: Plan, env: dict, alive: list[Tensor], dirty
         s.hist = (history, i, v.node.op) if v.rg and not v.leaf else None
     if history is not None and w.hooked:
         _keep_hooks(w, history, plan)
+    t = s = st = None
+    alive.clear()  # `reset` counts references
+    dirty.clear()
     reset(w, end)
 
 

@@ -123,18 +123,20 @@ def line_text(line: tuple | None) -> str:
     return f"{line[0].co_filename}:{line[1]}" if line is not None else "an unknown place"
 
 
-def cut_if_long(w: Walk) -> None:
-    """Ends a walk that has become long, at the line where it began; or anywhere where it is twice as long."""
+def cut_if_long(w: Walk) -> bool:
+    """Ends a walk that has become long, at the line where it began, or anywhere where it is twice as long. Returns whether it did."""
     p = w.at
     if p.depth < config.MAX_WALK and p.nbytes < config.MAX_PENDING or w.body or w.hold or w.running:
-        return
+        return False
     if p.kids and p.nbytes < config.MAX_PENDING:
-        return
+        return False
     first = p
     while first.parent is not None and first.parent.parent is not None:
         first = first.parent
     if p.depth >= 2 * config.MAX_WALK or p.nbytes >= config.MAX_PENDING or first.line == user_line():
         flush(w)
+        return True
+    return False
 
 
 # --- handles to values ---------------------------------------------------------------------------------------------

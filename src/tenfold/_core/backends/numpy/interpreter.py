@@ -118,17 +118,18 @@ class Program:
             if not lay.flat and not lay.number and value.shape != lay.shape:  # memory of a storage
                 value = strided(value, lay, 0)
             env[i] = value
-        for n, (exe, args, outs, free) in enumerate(self.steps):
-            try:
-                value = exe(*[env[a] for a in args])
-            except Exception as e:
-                raise StepFailed(n, env, e) from e
-            if type(outs) is int:
-                env[outs] = value
-            else:
-                env.update(zip(outs, value))
-            for a in free:
-                del env[a]
+        with np.errstate(all="ignore"):  # infinities and NaN are values here
+            for n, (exe, args, outs, free) in enumerate(self.steps):
+                try:
+                    value = exe(*[env[a] for a in args])
+                except Exception as e:
+                    raise StepFailed(n, env, e) from e
+                if type(outs) is int:
+                    env[outs] = value
+                else:
+                    env.update(zip(outs, value))
+                for a in free:
+                    del env[a]
         return env
 
     def function(self, count: int | None) -> Callable:
