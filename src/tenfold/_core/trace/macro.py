@@ -56,36 +56,36 @@ def _argument(w: Walk, lay: Layout) -> Tensor:
 def flatten_tree(x) -> tuple[Any, list[Tensor]]:
     """Nested results as (the nesting with TENSOR at the leaves, the tensors)."""
     found: list[Tensor] = []
+    return _flatten(x, found), found
 
-    def walk(x):
-        if isinstance(x, Tensor):
-            found.append(x)
-            return TENSOR
-        if isinstance(x, (list, tuple)):
-            items = [walk(y) for y in x]
-            return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
-        if isinstance(x, dict):
-            return {k: walk(v) for k, v in x.items()}
-        return x
 
-    return walk(x), found
+def _flatten(x, found: list[Tensor]):
+    if isinstance(x, Tensor):
+        found.append(x)
+        return TENSOR
+    if isinstance(x, (list, tuple)):
+        items = [_flatten(y, found) for y in x]
+        return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
+    if isinstance(x, dict):
+        return {k: _flatten(v, found) for k, v in x.items()}
+    return x
 
 
 def build_tree(tree, handles):
     """The nesting with tensors in place of TENSOR."""
-    it = iter(handles)
+    return _build(tree, iter(handles))
 
-    def walk(x):
-        if x is TENSOR:
-            return next(it)
-        if isinstance(x, (list, tuple)):
-            items = [walk(y) for y in x]
-            return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
-        if isinstance(x, dict):
-            return {k: walk(v) for k, v in x.items()}
-        return x
 
-    return walk(tree)
+def _build(x, it):
+    # a function of the module: a nested one that calls itself is a reference cycle, which would keep the handles alive
+    if x is TENSOR:
+        return next(it)
+    if isinstance(x, (list, tuple)):
+        items = [_build(y, it) for y in x]
+        return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
+    if isinstance(x, dict):
+        return {k: _build(v, it) for k, v in x.items()}
+    return x
 
 
 class _Gradient(Operation):
