@@ -28,6 +28,9 @@ endef
 .venv/demo.stamp: pyproject.toml
 	$(call environment,.venv,-e '.[demo]')
 
+.venv/docs.stamp: pyproject.toml
+	$(call environment,.venv,-e '.[docs]')
+
 .venv-parity/stamp: pyproject.toml
 	$(call environment,.venv-parity,-e '.[dev$(comma)parity]')
 
@@ -42,7 +45,7 @@ comma := ,
 # --- what a person asks for ---
 
 demo: .venv/demo.stamp ## train on the language task and write out/demo/
-	.venv/bin/python examples/place_names
+	.venv/bin/python -m examples.place_names
 
 test: .venv/test.stamp ## the whole test suite, without PyTorch
 	.venv/bin/python -m pytest -q -n $(JOBS) --dist worksteal --ignore=tests/parity $(PYTEST)
@@ -57,8 +60,9 @@ lint: .venv-lint/stamp ## ruff: mistakes and format
 types: .venv-types/stamp ## pyright over src/tenfold
 	.venv-types/bin/pyright
 
-docs: .venv/test.stamp ## the pages that are made from the code
+docs: .venv/docs.stamp ## the course as pages in out/docs/, and the list of design notes
 	.venv/bin/python docs/design/make_index.py
+	.venv/bin/python docs/tutorial/render.py
 
 bench-record: .venv-parity/stamp ## Python time of recording, interleaved with PyTorch
 	.venv-parity/bin/python benchmarks/bench_record.py
