@@ -5,7 +5,7 @@ fills `declare.PUBLIC`, from which the namespaces, Tensor's methods, in-place va
 
 from importlib import import_module
 
-FAMILIES = ("devices", "creation", "elementwise", "comparison", "shape", "conversion", "indexing", "activation", "reduction", "matmul", "random")
+FAMILIES = ("devices", "creation", "elementwise", "comparison", "shape", "conversion", "indexing", "activation", "reduction", "extremes", "scan", "statistics", "matmul", "random")
 
 for _family in FAMILIES:
     import_module(f"{__name__}.{_family}")

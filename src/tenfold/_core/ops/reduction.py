@@ -4,14 +4,15 @@ Primitives take canonical arguments: `dims` is a tuple of dims that are not nega
 
 from __future__ import annotations
 
+import builtins
 import math
 
 import numpy as np
 
-from ..ir.dtypes import COMPLEX, FLOAT, bool_, dtype, float32, int64, of_number, uint8
+from ..ir.dtypes import FLOAT, bool_, dtype, float32, int64, of_number, uint8
 from ..ir.shapes import Layout, dim_index, dim_list, layout, size
-from ..trace.handle import Tensor, layout_of
-from .declare import function, operation, primitive, scalar_name
+from ..trace.handle import layout_of
+from .declare import elementwise, function, operation, primitive, scalar_name, store_out
 from .elementwise import conj
 
 # --- shapes ------------------------------------------------------------------------------------------------------------
@@ -58,6 +59,15 @@ def check_dims(name: str, dim) -> None:
     for d in items:
         if not hasattr(d, "__index__"):
             raise TypeError(f"{name}(): argument 'dim' must be an int or a tuple of ints, not {type(d).__name__}")
+
+
+@elementwise(
+    name="_zero_where", where="", inplace=False, out=False,
+    gradient=lambda g, out, input, mask: (zero_where(g, mask), None),
+)  # fmt: skip
+def zero_where(input, mask):
+    """input, but 0 where the mask is true, whatever stood there (NaN too)."""
+    return np.where(mask, np.zeros((), np.asarray(input).dtype), input)
 
 
 # --- sums --------------------------------------------------------------------------------------------------------------
@@ -115,7 +125,7 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
 
 def _nansum_gradient(g, out, input, dim=None, keepdim=False, dtype=None):
     g = unreduced(g, input.shape, dim_list(dim, input.dim()), keepdim)
-    return g.to(input.dtype) * input.isnan().logical_not()
+    return zero_where(g.to(input.dtype), input.isnan())
 
 
 @operation(out=True, gradient=_nansum_gradient)
@@ -126,7 +136,7 @@ def nansum(input, dim=None, keepdim=False, *, dtype=None):
     if input.dtype.is_complex:
         raise RuntimeError("nansum(): complex tensors are not supported: sum the real and imaginary parts apart")
     if input.dtype.category == FLOAT:
-        input = input.masked_fill(input.isnan(), 0)
+        input = zero_where(input, input.isnan())
     return sum_over(input, dim_list(dim, input.dim()), keepdim, dtype or sum_dtype(input.dtype))
 
 
@@ -197,7 +207,7 @@ def sum_to_size(input, *size):
     wanted = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
     shape = layout_of(input).shape
     lead = len(shape) - len(wanted)
-    if lead < 0 or any(n not in (1, shape[lead + i]) for i, n in enumerate(wanted)):
+    if lead < 0 or builtins.any(n not in (1, shape[lead + i]) for i, n in enumerate(wanted)):
         raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(shape)}}}.")
     dims = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(wanted) if n == 1 and shape[lead + i] != 1)
     if not dims:
@@ -251,11 +261,7 @@ def prod(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None):
 
 def stored(name: str, result, out):
     """The result, or `out` with the result in it."""
-    if out is None:
-        return result
-    from .declare import store_out
-
-    return store_out(out, result, name)
+    return result if out is None else store_out(out, result, name)
 
 
 # --- any and all -------------------------------------------------------------------------------------------------------
@@ -273,7 +279,7 @@ def _truth_rule(input: Layout, dim, keepdim) -> Layout:
     return layout(reduced_shape(input.shape, _truth_dims(dim, input.ndim), keepdim), None, d, input.device)
 
 
-@primitive(rule=_truth_rule, differentiable=False, out=True)
+@primitive(rule=_truth_rule, differentiable=False, out=True, where="torch Tensor")
 def any(input, dim=None, keepdim=False):
     """Whether any element is true (not zero), over all dims or those given.
 
@@ -282,7 +288,7 @@ def any(input, dim=None, keepdim=False):
     return np.any(input, axis=dims, keepdims=keepdim) if dims or not input.ndim else np.asarray(input) != 0
 
 
-@primitive(rule=_truth_rule, differentiable=False, out=True)
+@primitive(rule=_truth_rule, differentiable=False, out=True, where="torch Tensor")
 def all(input, dim=None, keepdim=False):
     """Whether all elements are true (not zero), over all dims or those given.
 
