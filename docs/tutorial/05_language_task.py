@@ -262,8 +262,8 @@ _ = train_tagger(word_and_looks, lambda parameters: torch.optim.SGD(parameters, 
 own = [
     "we travelled from Ljubljana to Zadar by bus",
     "a port in northern Sumatra",
-    "on Saturday he met Ulrich in Tirana",
-    "the Danish painter moved to Reykjavik",
+    "he met Ulrich at the airport in Tirana",
+    "the painter left Reykjavik and moved to Oulu",
 ]
 print(train_words & {word.lower() for text in own for word in tokenise(text)[0] if word[0].isupper()})
 

@@ -102,7 +102,12 @@ def sentences_of(glosses):
         definition = re.split(r'[:;]? *"', gloss)[0].strip(" ;")
         for sentence in [*examples, definition]:
             length = len(WORD.findall(sentence))
-            if 4 <= length <= 22 and sentence not in seen and not BROKEN.search(sentence) and not UNKIND.search(sentence):
+            if (
+                4 <= length <= 22
+                and sentence not in seen
+                and not BROKEN.search(sentence)
+                and not UNKIND.search(sentence)
+            ):
                 seen.add(sentence)
                 yield sentence, sentence in examples
 
