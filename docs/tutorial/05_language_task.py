@@ -263,7 +263,7 @@ own = [
     "we travelled from Ljubljana to Zadar by bus",
     "a port in northern Sumatra",
     "he met Ulrich at the airport in Tirana",
-    "the painter left Reykjavik and moved to Oulu",
+    "the painter left Reykjavik and moved to Tromsø",
 ]
 print(train_words & {word.lower() for text in own for word in tokenise(text)[0] if word[0].isupper()})
 
