@@ -91,24 +91,51 @@ def normal_(tensor, mean: float = 0.0, std: float = 1.0, generator=None):
 def trunc_normal_(tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator=None):
     """Fill with numbers from the normal distribution, cut off outside [a, b]; a and b are values, not multiples of std.
 
-    Computed by inverting the distribution function.
+    Values outside are drawn again; where few would be inside, candidates come from the uniform distribution on [a, b)
+    and are kept in proportion to the normal density.
     """
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_: the values are not distributed as asked.",
             stacklevel=3,
         )
-    low = _normal_cdf((a - mean) / std)
-    high = _normal_cdf((b - mean) / std)
-    tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-    tensor.erfinv_()
-    tensor.mul_(std * math.sqrt(2.0))
-    tensor.add_(mean)
-    return tensor.clamp_(min=a, max=b)
+    inside = _normal_cdf((b - mean) / std) - _normal_cdf((a - mean) / std)
+    if inside > 0.3:
+        return _redraw_outside(tensor, mean, std, a, b, generator)
+    return _draw_by_density(tensor, mean, std, a, b, generator)
 
 
 def _normal_cdf(x: float) -> float:
     return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
+
+
+def _redraw_outside(tensor, mean, std, a, b, generator):
+    low = tenfold.tensor(a, dtype=tensor.dtype).item()  # the bounds as this dtype holds them
+    high = tenfold.tensor(b, dtype=tensor.dtype).item()
+    values = tensor.normal_(mean, std, generator=generator)
+    outside = (values < low) | (values > high)
+    while bool(outside.any()):
+        fresh = tenfold.empty_like(tensor).normal_(mean, std, generator=generator)
+        values = tenfold.where(outside, fresh, values)
+        outside = (values < low) | (values > high)
+    return tensor.copy_(values)
+
+
+def _draw_by_density(tensor, mean, std, a, b, generator):
+    nearest = min(max(mean, a), b)
+    largest = -0.5 * ((nearest - mean) / std) ** 2  # log-density of the likeliest value in [a, b]
+
+    def refused(values):
+        log_ratio = ((values - mean) / std).square() * -0.5 - largest
+        return tenfold.empty_like(values).uniform_(generator=generator).log() > log_ratio
+
+    values = tensor.uniform_(a, b, generator=generator)
+    again = refused(values)
+    while bool(again.any()):
+        fresh = tenfold.empty_like(tensor).uniform_(a, b, generator=generator)
+        values = tenfold.where(again, fresh, values)
+        again = again & refused(values)
+    return tensor.copy_(values)
 
 
 @tenfold.no_grad()
