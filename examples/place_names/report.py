@@ -65,6 +65,7 @@ def draw_losses(axes, runs):
         axes.plot(steps, run.losses, color=colour, alpha=0.22, linewidth=0.7)
         axes.plot(steps, smoothed(run.losses), color=colour, linewidth=1.8, label=run.name)
     axes.set_yscale("log")
+    axes.set_ylim(bottom=min(smoothed(run.losses).min() for run in runs) / 3)  # single easy batches go far below
     axes.set_yticks([0.02, 0.05, 0.1, 0.2, 0.5], ["0.02", "0.05", "0.1", "0.2", "0.5"])
     axes.set_yticks([], minor=True)
     axes.set_xlabel("training step")
