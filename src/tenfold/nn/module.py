@@ -1,8 +1,8 @@
 """Module: the base of every layer and model.
 
 Parameters, buffers and submodules are attributes like any other, and are listed in a table besides (`registry.py`).
-Here stand the attributes and the conversions; `traversal.py` walks the tree, `module_state.py` saves and loads it,
-`module_hooks.py` calls a module that has hooks.
+Here stand the attributes; `traversal.py` walks the tree, `module_state.py` saves and loads it, `module_convert.py`
+changes its dtype and device, `module_hooks.py` calls a module that has hooks.
 """
 
 from collections import OrderedDict
@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import tenfold
 from tenfold import Tensor
 
-from . import module_hooks, module_state, traversal
+from . import module_convert, module_hooks, module_state, traversal
 from .module_hooks import (  # noqa: F401  (PyTorch's programs import them from here)
     _global_backward_hooks,
     _global_backward_pre_hooks,
@@ -34,7 +34,7 @@ from .module_hooks import (  # noqa: F401  (PyTorch's programs import them from 
     register_module_parameter_registration_hook,
 )
 from .module_state import _EXTRA_STATE_KEY_SUFFIX, _IncompatibleKeys  # noqa: F401
-from .parameter import Buffer, Parameter, is_lazy
+from .parameter import Buffer, Parameter
 from .registry import HookTable, Registry
 
 __all__ = [
@@ -483,116 +483,20 @@ class Module:
             else:
                 _fill_with_zeros(parameter.grad)
 
-    def _apply(self, fn, recurse=True):
-        """Replace every parameter, gradient and buffer x by fn(x); a parameter stays the same object if it can."""
-        if recurse:
-            for module in self.children():
-                module._apply(fn)
-        for name, parameter in self._parameters.items():
-            if parameter is not None:
-                self._apply_to_parameter(fn, name, parameter)
-        for name, buffer in self._buffers.items():
-            if buffer is not None:
-                self._own("_buffers")[name] = fn(buffer)
-        return self
-
-    def _apply_to_parameter(self, fn, name, parameter) -> None:
-        with tenfold.no_grad():
-            applied = fn(parameter)
-        gradient = parameter.grad  # read first: the parameter may be replaced
-        if applied is parameter:
-            pass
-        elif is_lazy(parameter) or applied.device.type == parameter.device.type:
-            parameter.data = applied
-        else:
-            parameter = Parameter(applied, parameter.requires_grad)
-            self._own("_parameters")[name] = parameter
-        if gradient is not None:
-            with tenfold.no_grad():
-                applied = fn(gradient)
-            parameter.grad = applied.requires_grad_(gradient.requires_grad)
-
-    def to(self, *args, **kwargs) -> Self:
-        """Move the tree to a device, convert its floating-point tensors to a dtype, or both; in place.
-
-        Called as `to(device=None, dtype=None, non_blocking=False)`, `to(dtype)`, `to(tensor)` or
-        `to(memory_format=...)`, the last for parameters with 4 or 5 dims.
-
-        Returns: self.
-        Raises: TypeError if the dtype is neither floating point nor complex.
-        """
-        device, dtype, non_blocking, memory_format = _parse_to(*args, **kwargs)
-        if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
-            raise TypeError(
-                f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
-            )
-
-        def convert(tensor):
-            wanted = {"non_blocking": non_blocking}
-            if device is not None:
-                wanted["device"] = device
-            if dtype is not None and (tensor.is_floating_point() or tensor.is_complex()):
-                wanted["dtype"] = dtype
-            if memory_format is not None and tensor.dim() in (4, 5):
-                wanted["memory_format"] = memory_format
-            return tensor.to(**wanted)
-
-        return self._apply(convert)
-
-    def to_empty(self, *, device, recurse: bool = True) -> Self:
-        """Move the tree to a device without its values: the new tensors are not initialised. Returns self."""
-        return self._apply(lambda tensor: tenfold.empty_like(tensor, device=device), recurse=recurse)
-
-    def cpu(self) -> Self:
-        """Move the tree to the CPU. Returns self."""
-        return self._apply(lambda tensor: tensor.cpu())
-
-    def cuda(self, device=None) -> Self:
-        """Move the tree to a GPU, the current one unless `device` says which. Returns self."""
-        return self._apply(lambda tensor: tensor.cuda(device))
-
-    def ipu(self, device=None) -> Self:
-        """Move the tree to an IPU: tenfold has no backend for one, so this raises the error of `Tensor.to`."""
-        return self._to_accelerator("ipu", device)
-
-    def xpu(self, device=None) -> Self:
-        """Move the tree to an XPU: tenfold has no backend for one, so this raises the error of `Tensor.to`."""
-        return self._to_accelerator("xpu", device)
-
-    def mtia(self, device=None) -> Self:
-        """Move the tree to MTIA: tenfold has no backend for it, so this raises the error of `Tensor.to`."""
-        return self._to_accelerator("mtia", device)
-
-    def _to_accelerator(self, kind, device) -> Self:
-        place = kind if device is None else tenfold.device(kind, device) if isinstance(device, int) else device
-        return self._apply(lambda tensor: tensor.to(place))
-
-    def type(self, dst_type) -> Self:
-        """Convert every parameter and buffer, integers too, to `dst_type`. Returns self."""
-        return self._apply(lambda tensor: tensor.type(dst_type))
-
-    def float(self) -> Self:
-        """Convert the floating-point tensors of the tree to float32. Returns self."""
-        return self._convert_floats(tenfold.float32)
-
-    def double(self) -> Self:
-        """Convert the floating-point tensors of the tree to float64. Returns self."""
-        return self._convert_floats(tenfold.float64)
-
-    def half(self) -> Self:
-        """Convert the floating-point tensors of the tree to float16. Returns self."""
-        return self._convert_floats(tenfold.float16)
-
-    def bfloat16(self) -> Self:
-        """Convert the floating-point tensors of the tree to bfloat16. Returns self."""
-        return self._convert_floats(tenfold.bfloat16)
-
-    def _convert_floats(self, dtype) -> Self:
-        return self._apply(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
-
-    def share_memory(self) -> Self:
-        """Put the tree's tensors into memory that several processes share. Returns self."""
-        return self._apply(lambda tensor: tensor.share_memory_())
+    _apply = module_convert._apply
+    to = module_convert.to
+    to_empty = module_convert.to_empty
+    cpu = module_convert.cpu
+    cuda = module_convert.cuda
+    ipu = module_convert.ipu
+    xpu = module_convert.xpu
+    mtia = module_convert.mtia
+    type = module_convert.type_
+    float = module_convert.float_
+    double = module_convert.double
+    half = module_convert.half
+    bfloat16 = module_convert.bfloat16
+    share_memory = module_convert.share_memory
 
     # --- text ---------------------------------------------------------------------------------------------
 
@@ -645,54 +549,3 @@ def _fill_with_zeros(gradient) -> None:
     else:
         gradient.requires_grad_(False)
     gradient.zero_()
-
-
-# --- the arguments of Module.to ---------------------------------------------------------------------------
-
-
-def _parse_to(*args, **kwargs):
-    """(device, dtype, non_blocking, memory_format) from the arguments of `Module.to`, in any of its forms."""
-    memory_format = kwargs.pop("memory_format", None)
-    parse = _to_parser(args, kwargs)
-    try:
-        device, dtype, non_blocking, copy = parse(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(
-            f"to() received an invalid combination of arguments - got {_shown_arguments(args, kwargs)}: {error}. "
-            "It takes (device, dtype, non_blocking), (dtype, non_blocking) or (tensor, non_blocking)."
-        ) from None
-    if copy:
-        raise RuntimeError(".to() does not accept copy argument: a module is converted in place.")
-    if device is not None and not isinstance(device, tenfold.device):
-        device = tenfold.device(device)
-    return device, dtype, non_blocking, memory_format
-
-
-def _to_parser(args, kwargs):
-    first = args[0] if args else None
-    if isinstance(first, tenfold.dtype):
-        return _to_dtype
-    if isinstance(first, Tensor) or "tensor" in kwargs:
-        return _to_tensor
-    return _to_device
-
-
-def _to_device(device=None, dtype=None, non_blocking=False, copy=False):
-    if dtype is not None and not isinstance(dtype, tenfold.dtype):
-        raise TypeError(f"dtype is a {type(dtype).__name__}")
-    return device, dtype, non_blocking, copy
-
-
-def _to_dtype(dtype, non_blocking=False, copy=False):
-    if not isinstance(non_blocking, bool):
-        raise TypeError(f"non_blocking is a {type(non_blocking).__name__}")
-    return None, dtype, non_blocking, copy
-
-
-def _to_tensor(tensor, non_blocking=False, copy=False):
-    return tensor.device, tensor.dtype, non_blocking, copy
-
-
-def _shown_arguments(args, kwargs) -> str:
-    shown = [type(a).__name__ for a in args] + [f"{name}={type(a).__name__}" for name, a in kwargs.items()]
-    return "(" + ", ".join(shown) + ")"

@@ -58,7 +58,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         return result
 
     def __repr__(self) -> str:
-        return "Parameter containing:\n" + super().__repr__()
+        text = super().__repr__()
+        return text if text.startswith("Parameter") else "Parameter containing:\n" + text
 
     def __reduce_ex__(self, proto):
         # Hooks are functions and stay behind; attributes that the user set go along.
