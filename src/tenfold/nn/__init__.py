@@ -4,7 +4,7 @@ A file for each family of layers; each layer keeps its parameters and calls a fu
 `module.py`, then `linear.py`.
 """
 
-from . import common_types, functional, init, modules, parameter, utils
+from . import common_types, functional, init, modules, parallel, parameter, utils
 from .activation import (
     CELU,
     ELU,
@@ -52,6 +52,7 @@ from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Conv
 from .conv_lazy import LazyConv1d, LazyConv2d, LazyConv3d, LazyConvTranspose1d, LazyConvTranspose2d, LazyConvTranspose3d
 from .distance import CosineSimilarity, PairwiseDistance
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from .factory import factory_kwargs
 from .flatten import Flatten, Unflatten
 from .fold import Fold, Unfold
 from .instancenorm import (
@@ -314,9 +315,11 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
     "common_types",
+    "factory_kwargs",
     "functional",
     "init",
     "modules",
+    "parallel",
     "parameter",
     "utils",
 ]

@@ -6,7 +6,7 @@ import tenfold
 
 from .module import Module
 
-__all__ = ["DataParallel"]
+__all__ = ["DataParallel", "data_parallel"]
 
 
 class DataParallel(Module):
@@ -16,7 +16,7 @@ class DataParallel(Module):
 
     Args:
         module: the model.
-        device_ids, output_device: GPUs; giving any is an error while there is none. Default None.
+        device_ids, output_device: GPUs; they are not used while there is none. Default None.
         dim: the dim of the batch. Default 0.
     """
 
@@ -30,3 +30,9 @@ class DataParallel(Module):
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """What the model gives."""
         return self.module(*inputs, **kwargs)
+
+
+def data_parallel(module: Module, inputs: Any, device_ids=None, output_device=None, dim: int = 0, module_kwargs=None):
+    """What `module` gives for `inputs` (one argument or a tuple of them), as DataParallel would call it."""
+    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    return DataParallel(module, device_ids, output_device, dim)(*arguments, **(module_kwargs or {}))
