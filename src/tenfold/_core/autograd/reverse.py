@@ -149,7 +149,7 @@ def deliver(target, g: Tensor, pending: dict, w: Walk) -> None:
 
 def shaped(g: Tensor, lay: Layout) -> Tensor:
     """A gradient of flat memory as one of the value that the memory holds."""
-    if layout_of(g).shape == lay.shape:
+    if lay.flat or layout_of(g).shape == lay.shape:
         return g
     return view(g, layout(lay.shape, lay.strides, lay.dtype, lay.device), 0, None)
 

@@ -83,7 +83,28 @@ class Graph:
         live = live and spec.op.differentiable
         if live and spec.graph is not None and spec.op.gradient is None:
             return self.inline(spec.graph, args, spec.results, True)
-        return self.emit(spec, args, tuple([live and l.differentiable for l in spec.outs]))
+        if not live:
+            return self.emit(spec, args)
+        rg = self.rg
+        return self.emit(spec, args, tuple([l.differentiable and any([rg[args[j]] for j in d]) for l, d in zip(spec.outs, spec.deps)]))
+
+    def dependencies(self, results: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+        """For each result, the inputs (by position) that a gradient flows back to."""
+        flows: dict[int, int] = {i: 1 << p for i, p in self.inputs.items()}
+        for spec, args, outs in zip(self.specs, self.args, self.outs):
+            if not spec.op.differentiable:
+                continue
+            for o, d in zip(outs, spec.deps):
+                if self.rg[o]:
+                    mask = 0
+                    for j in d:
+                        mask |= flows.get(args[j], 0)
+                    flows[o] = mask
+        found = []
+        for r in results:
+            mask = flows.get(r, 0)
+            found.append(tuple([p for p in range(mask.bit_length()) if mask >> p & 1]))
+        return tuple(found)
 
     def pruned(self, results: tuple[int, ...]) -> Graph:
         """The graph without what neither a result nor an effect needs; values keep their numbers."""

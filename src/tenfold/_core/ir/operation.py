@@ -144,7 +144,7 @@ class Operation:
 class Spec:
     """An operation on operands of given layouts: the results' layouts, and, made when asked for, how to compute it."""
 
-    __slots__ = ("op", "lays", "static", "outs", "tree", "graph", "effect", "_exe", "_vjps", "results")
+    __slots__ = ("op", "lays", "static", "outs", "tree", "graph", "effect", "_exe", "_vjps", "_deps", "results")
 
     def __init__(self, op, lays, static, outs, tree=None, graph=None, effect=False, results=()):
         self.op = op
@@ -157,9 +157,21 @@ class Spec:
         self.results = results  # the ids of the results in graph
         self._exe = None
         self._vjps = {}
+        self._deps = None
 
     def __repr__(self) -> str:
         return f"{self.op.name}({', '.join(map(repr, self.lays))}) -> {', '.join(map(repr, self.outs))}"
+
+    @property
+    def deps(self) -> tuple[tuple[int, ...], ...]:
+        """For each result, the operands that a gradient flows back to."""
+        if self._deps is None:
+            if self.graph is None:
+                open_ = tuple([j for j in range(len(self.lays)) if j not in self.op.blind])
+                self._deps = (open_,) * len(self.outs)
+            else:
+                self._deps = self.graph.dependencies(self.results)
+        return self._deps
 
     @property
     def exe(self) -> Callable:

@@ -204,7 +204,7 @@ GRAFT = Primitive(  # the value of one, the history of the other
 
 
 def _accumulate_rule(a, b):
-    return a if a.shape == b.shape and a.dtype is b.dtype else layout(a.shape, None, a.dtype, a.device)
+    return a if a.dense and a.shape == b.shape and a.dtype is b.dtype else layout(a.shape, None, a.dtype, a.device)
 
 
 ACCUMULATE = Primitive("accumulate", lambda a, b: np.add(a, b), rule=_accumulate_rule, gradient=lambda g, out, a, b: (g, g))
@@ -254,4 +254,7 @@ CAST = Primitive(
 
 # --- autograd.Function ------------------------------------------------------------------------------------------
 
+READ.blind = frozenset((1,))
+UNREAD.blind = frozenset((1, 2))
+WRITE.blind = frozenset((2,))
 CUSTOM = Operation("function", lambda outs, inputs: None)  # results that have the history of a user's Function

@@ -47,22 +47,19 @@ def grow(w: Walk, p: Node, op: Operation, args: tuple, static: tuple, frozen: tu
     nx.nscal += nscal
     nx.nin += nin
     nx.nleaf += nleaf
-    live = False
-    mask = 0
-    if p.mode and op.differentiable:
-        for v in args:
-            if v.rg:
-                live = True
-                mask |= v.mask
-    if op is GRAFT:
-        live = args[1].rg
-        mask = args[1].mask
+    live = p.mode and op.differentiable and any([v.rg for v in args])
     outs = []
     nbytes = 0
     for k, l in enumerate(spec.outs):
-        v = Value(nx, k, l, live and l.differentiable)
-        if v.rg:
-            v.mask = mask
+        v = Value(nx, k, l, False)
+        if live and l.differentiable:
+            for j in spec.deps[k]:
+                if args[j].rg:
+                    v.rg = True
+                    v.mask |= args[j].mask
+        if op is GRAFT:
+            v.rg = args[1].rg
+            v.mask = args[1].mask
         outs.append(v)
         nbytes += l.nbytes
     nx.nbytes += nbytes
@@ -358,7 +355,7 @@ def write(t: Tensor, v: Value, w: Walk) -> None:
     st = t._st
     if st is None:
         old = t._val
-        if v.lay is old.lay:
+        if v.lay is old.lay and (v.rg or not old.rg or not w.at.mode):
             t._val = graft(v, old, w) if old.rg and not w.at.mode else v
             return
         st = place(t)
@@ -372,7 +369,8 @@ def write(t: Tensor, v: Value, w: Walk) -> None:
         old = enter(st, lay if whole else None, w, None)
     if t._det and v.rg:
         v = edge(w, STOP, (v,), ONE, ONE).out
-    if not (whole and v.lay is lay and (old is None or old.lay is lay)):
+    kept = old is not None and old.rg and not v.rg and not outside  # it goes on requiring grad, though nothing flows
+    if kept or not (whole and v.lay is lay and (old is None or old.lay is lay)):
         data = st.mem is not None
         static = (TENSOR, TENSOR, TENSOR, lay) if data else (TENSOR, TENSOR, TENSOR, lay, t._off)
         if data:
