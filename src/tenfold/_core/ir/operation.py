@@ -107,6 +107,7 @@ class Operation:
         self.effect = effect
         self.grad_name = grad_name or "".join(w[:1].upper() + w[1:] for w in name.strip("_").split("_"))
         self.differentiable = True
+        self.blind: frozenset[int] = frozenset()  # operands that never get a gradient (only their shape is used, say)
         self.takes: list = []  # of the operands that are checked: (position, name, whether a number will do)
 
     def __repr__(self) -> str:
