@@ -120,8 +120,10 @@ def positions(mask: int) -> tuple[int, ...]:
 
 
 def target_layout(target) -> Layout:
-    """The layout of a leaf handle, or of the earlier value (history, number, operation)."""
+    """The layout of a leaf handle, or of the earlier value (history, number, operation; flat layout where it entered so)."""
     if type(target) is tuple:
+        if len(target) > 3:
+            return target[3]
         return target[0].graph.lays[target[1]]
     return layout_of(target)
 

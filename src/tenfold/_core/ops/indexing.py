@@ -269,11 +269,15 @@ def __setitem__(self, index, value):
     check_writable(self, tls.walk)
     t, advanced = split_index(self, index)
     d = layout_of(self).dtype
-    if not isinstance(value, Tensor):
+    given = isinstance(value, Tensor)
+    if not given:
         value = filled(size(()), value, d, layout_of(self).device) if isinstance(value, (bool, int, float, complex)) else tensor(value, dtype=d)
     if any(a is not None for a in advanced):
         dims = tuple([k for k, i in enumerate(advanced) if i is not None])
         indices = [i for i in advanced if i is not None]
+        have = layout_of(value).dtype
+        if given and have is not d:
+            raise RuntimeError(f"Index put requires the source and destination dtypes match, got {d} for the destination and {have} for the source.")
         check_now(layout_of(t).shape, dims, indices)
         overwrite(t, _index_put(t, dims, indices, value.to(d), False))
         return

@@ -204,7 +204,7 @@ def enter(st: Storage, lay: Layout | None, w: Walk, leaf: Tensor | None) -> Valu
     v = nx.out
     v.leaf = leaf is not None
     if live:
-        w.leaves[nx.nleaf - 1] = leaf if leaf is not None else st.hist
+        w.leaves[nx.nleaf - 1] = leaf if leaf is not None else (*st.hist, lay) if lay.flat else st.hist
     st.val = st.was = v
     w.storages.append(st)
     return v
