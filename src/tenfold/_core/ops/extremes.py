@@ -12,9 +12,9 @@ from ..trace.handle import Tensor, layout_of
 from . import return_types
 from .comparison import maximum, minimum
 from .declare import function, not_implemented, operation, primitive
-from .reduction import check_dims, one_dim, reduced_shape, restored, stored, unreduced
+from .reduction import check_dims, one_dim, reduced_shape, restored, stored
 
-# --- shared ----------------------------------------------------------------------------------------------------------------
+# --- shared -------------------------------------------------------------------------------------------------
 
 
 def _along_rule(x: Layout, indices: Layout, dim, shape, unique) -> Layout:
@@ -69,7 +69,8 @@ def need_elements(name: str, shape, dims) -> None:
 def need_any(name: str, input: Layout, error=RuntimeError) -> None:
     if input.numel == 0:
         raise error(
-            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
+            " Specify the reduction dim with the 'dim' argument."
         )
 
 
@@ -79,7 +80,7 @@ def _ties(input, out):
     return same | (input.isnan() & out.isnan()) if input.dtype.is_floating_point else same
 
 
-# --- the values alone --------------------------------------------------------------------------------------------------------
+# --- the values alone ---------------------------------------------------------------------------------------
 
 
 def _values_rule(name: str):
@@ -135,7 +136,7 @@ def amin(input, dim=(), keepdim=False):
     return _over_dims("amin", amin_over, input, dim, keepdim)
 
 
-# --- values with their positions ---------------------------------------------------------------------------------------------
+# --- values with their positions ----------------------------------------------------------------------------
 
 
 def _pair_rule(input: Layout, dim, keepdim, greatest) -> tuple[Layout, Layout]:
@@ -222,24 +223,25 @@ def _extreme_public(name: str, whole, along, other_fn, doc: str):
 def _dim_and_keepdim(name: str, dim=None, keepdim=False, *more):
     if dim is None or more or isinstance(dim, bool) or not hasattr(dim, "__index__"):
         raise TypeError(
-            f"{name}() takes (input), (input, other) or (input, dim, keepdim=False); dim must be int, not {type(dim).__name__}"
+            f"{name}() takes (input), (input, other) or (input, dim, keepdim=False); dim must be int,"
+            f" not {type(dim).__name__}"
         )
     return dim, builtins.bool(keepdim)
 
 
 max = _extreme_public(
     "max", _max_all, _max_dim, maximum,
-    """The greatest element: max(input); along a dim with its position: max(input, dim, keepdim=False) -> (values, indices); or
-    the greater of two, element by element: max(input, other).""",
+    """The greatest element: max(input); along a dim with its position: max(input, dim, keepdim=False) ->
+    (values, indices); or the greater of two, element by element: max(input, other).""",
 )  # fmt: skip
 min = _extreme_public(
     "min", _min_all, _min_dim, minimum,
-    """The least element: min(input); along a dim with its position: min(input, dim, keepdim=False) -> (values, indices); or
-    the lesser of two, element by element: min(input, other).""",
+    """The least element: min(input); along a dim with its position: min(input, dim, keepdim=False) ->
+    (values, indices); or the lesser of two, element by element: min(input, other).""",
 )  # fmt: skip
 
 
-# --- positions alone -----------------------------------------------------------------------------------------------------------
+# --- positions alone ----------------------------------------------------------------------------------------
 
 
 def _position_rule(name: str):
@@ -281,7 +283,7 @@ def argmin(input, dim=None, keepdim=False):
     return _position(np.argmin, input, dim, keepdim)
 
 
-# --- both ends ------------------------------------------------------------------------------------------------------------------
+# --- both ends ----------------------------------------------------------------------------------------------
 
 
 @operation(where="", name="aminmax")

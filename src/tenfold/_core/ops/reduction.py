@@ -15,7 +15,7 @@ from ..trace.handle import layout_of
 from .declare import elementwise, function, operation, primitive, scalar_name, store_out
 from .elementwise import conj
 
-# --- shapes ------------------------------------------------------------------------------------------------------------
+# --- shapes -------------------------------------------------------------------------------------------------
 
 
 def reduced_shape(shape, dims: tuple[int, ...], keepdim: bool):
@@ -70,7 +70,16 @@ def zero_where(input, mask):
     return np.where(mask, np.zeros((), np.asarray(input).dtype), input)
 
 
-# --- sums --------------------------------------------------------------------------------------------------------------
+@elementwise(
+    kind="real", name="_squares", where="", inplace=False, out=False,
+    gradient=lambda g, out, input: g * input * 2,
+)  # fmt: skip
+def squares(input):
+    """The square of the absolute value, real."""
+    return input.real * input.real + input.imag * input.imag if np.iscomplexobj(input) else input * input
+
+
+# --- sums ---------------------------------------------------------------------------------------------------
 
 WIDE = {np.dtype("f4"): np.dtype("f8"), np.dtype("c8"): np.dtype("c16")}
 
@@ -147,7 +156,8 @@ def mean_dtype(name: str, d: dtype, asked) -> dtype:
     if got.category < FLOAT:
         what = "Input" if asked is None else "Optional"
         raise RuntimeError(
-            f"{name}(): could not infer output dtype. {what} dtype must be either a floating point or complex dtype. Got: {scalar_name(got)}. Convert with .float()"
+            f"{name}(): could not infer output dtype. {what} dtype must be either a floating point or complex dtype."
+            f" Got: {scalar_name(got)}. Convert with .float()"
         )
     return got
 
@@ -206,6 +216,8 @@ def sum_to_size(input, *size):
     Raises: RuntimeError where the shape could not be broadcast to that of input."""
     wanted = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
     shape = layout_of(input).shape
+    if not wanted:
+        return sum(input)
     lead = len(shape) - len(wanted)
     if lead < 0 or builtins.any(n not in (1, shape[lead + i]) for i, n in enumerate(wanted)):
         raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(shape)}}}.")
@@ -215,7 +227,7 @@ def sum_to_size(input, *size):
     return sum(input, dims, True).reshape(wanted)
 
 
-# --- products ----------------------------------------------------------------------------------------------------------
+# --- products -----------------------------------------------------------------------------------------------
 
 
 def _prod_rule(input: Layout, dim, keepdim, d: dtype) -> Layout:
@@ -223,7 +235,7 @@ def _prod_rule(input: Layout, dim, keepdim, d: dtype) -> Layout:
 
 
 def _prod_gradient(g, out, input, dim, keepdim, d):
-    """Each element's derivative is the product of those before it and those after it, so that zeros need no division."""
+    """Each element's derivative is the product of those before it and those after it: zeros need no division."""
     from .scan import exclusive_cumprod
 
     if input.dim() == 0:
@@ -264,7 +276,7 @@ def stored(name: str, result, out):
     return result if out is None else store_out(out, result, name)
 
 
-# --- any and all -------------------------------------------------------------------------------------------------------
+# --- any and all --------------------------------------------------------------------------------------------
 
 
 def _truth_dims(dim, ndim: int) -> tuple[int, ...]:
@@ -297,7 +309,7 @@ def all(input, dim=None, keepdim=False):
     return np.all(input, axis=dims, keepdims=keepdim) if dims or not input.ndim else np.asarray(input) != 0
 
 
-# --- logarithms of sums of exponentials ------------------------------------------------------------------------------------
+# --- logarithms of sums of exponentials ---------------------------------------------------------------------
 
 
 def _logsumexp_rule(input: Layout, dims, keepdim) -> Layout:
@@ -333,7 +345,7 @@ def logsumexp(input, dim, keepdim=False):
     return logsumexp_over(input, dim_list(dim, input.dim()), keepdim)
 
 
-# --- the diagonal --------------------------------------------------------------------------------------------------------
+# --- the diagonal -------------------------------------------------------------------------------------------
 
 
 @operation

@@ -16,7 +16,8 @@ class _Result(tuple):
             items = tuple(items[0])
         if len(items) != len(cls._fields):
             raise TypeError(
-                f"torch.return_types.{cls.__name__}() takes {len(cls._fields)} items ({', '.join(cls._fields)}), not {len(items)}"
+                f"torch.return_types.{cls.__name__}() takes {len(cls._fields)} items ({', '.join(cls._fields)}),"
+                f" not {len(items)}"
             )
         return tuple.__new__(cls, items)
 
@@ -34,7 +35,8 @@ class _Result(tuple):
 def _named(name: str, *fields: str) -> type:
     places = {f: property(operator.itemgetter(i)) for i, f in enumerate(fields)}
     body = {
-        "__slots__": (), "_fields": fields, "__match_args__": fields, "n_fields": len(fields), "n_sequence_fields": len(fields),
+        "__slots__": (), "_fields": fields, "__match_args__": fields,
+        "n_fields": len(fields), "n_sequence_fields": len(fields),
         "__module__": "torch.return_types", "__doc__": f"What `{name}` returns: {', '.join(fields)}.", **places,
     }  # fmt: skip
     return type(name, (_Result,), body)

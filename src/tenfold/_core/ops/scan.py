@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..ir.dtypes import FLOAT, dtype, int64
-from ..ir.shapes import Layout, layout
+from ..ir.dtypes import FLOAT, dtype, get_default_dtype, int64
+from ..ir.shapes import Layout, dim_list, layout
+from ..trace.handle import Tensor, layout_of
 from . import return_types
-from .declare import not_implemented, operation, primitive
+from .declare import PUBLIC, function, not_implemented, operation, primitive
 from .elementwise import conj
 from .extremes import scattered
 from .reduction import WIDE, check_dtype, one_dim, sum_dtype, zero_where
 
-# --- shared ----------------------------------------------------------------------------------------------------------------
+# --- shared -------------------------------------------------------------------------------------------------
 
 
 def _same_shape(input: Layout, *rest) -> Layout:
@@ -28,7 +29,7 @@ def ordered(x: np.ndarray, dim: int, reverse: bool) -> np.ndarray:
     return np.flip(x, dim) if reverse else x
 
 
-# --- sums and products -----------------------------------------------------------------------------------------------------
+# --- sums and products --------------------------------------------------------------------------------------
 
 
 @primitive(
@@ -98,7 +99,8 @@ def _recurrence_rule(factor: Layout, term: Layout, dim, reverse) -> Layout:
 
 @primitive(rule=_recurrence_rule, gradient=_recurrence_gradient, where="", name="_recurrence")
 def recurrence(factor, term, dim, reverse):
-    """h_k = term_k + factor_k h_{k-1} along dim, from h_0 = term_0; where reverse, h_k = term_k + factor_{k+1} h_{k+1}."""
+    """h_k = term_k + factor_k h_{k-1} along dim, from h_0 = term_0; where reverse, it runs the other way:
+    h_k = term_k + factor_{k+1} h_{k+1}."""
     a, b = np.moveaxis(factor, dim, 0), np.moveaxis(term, dim, 0)
     out = np.array(b)
     n = len(out)
@@ -129,7 +131,7 @@ def cumprod(input, dim, *, dtype=None):
     return running_product(input, one_dim(dim, input.dim()), False, dtype or sum_dtype(input.dtype))
 
 
-# --- log of the running sum of exponentials ----------------------------------------------------------------------------------
+# --- log of the running sum of exponentials -----------------------------------------------------------------
 
 
 def _logcumsumexp_gradient(g, out, input, dim):
@@ -174,7 +176,7 @@ def logcumsumexp(input, dim):
     return _logcumsumexp(input, one_dim(dim, input.dim()))
 
 
-# --- running extremes ----------------------------------------------------------------------------------------------------------
+# --- running extremes ---------------------------------------------------------------------------------------
 
 
 def _running_rule(input: Layout, dim, greatest):
@@ -216,3 +218,163 @@ def cummax(input, dim):
 def cummin(input, dim):
     """Running minimum along dim and where it stood (the last of ties): a named tuple (values, indices)."""
     return _running("cummin", return_types.cummin, input, dim)
+
+
+# --- differences and integrals --------------------------------------------------------------------------------
+
+
+def _concatenated(parts: list, dim: int):
+    return parts[0] if len(parts) == 1 else PUBLIC["torch"]["cat"](parts, dim)
+
+
+def _part(x, dim: int, start: int, stop: int):
+    """The places from start to stop (not in it; negative from the end) along dim."""
+    n = x.shape[dim]
+    start = start + n if start < 0 else start
+    stop = stop + n if stop <= 0 else stop
+    return x.narrow(dim, start, max(stop - start, 0))
+
+
+@operation(out=True)
+def diff(input, n=1, dim=-1, prepend=None, append=None):
+    """Differences of neighbours along dim, n times over; for bool, whether they differ.
+
+    Args: n: default 1; dim: default -1; prepend, append: tensors put before and after input first. Default None."""
+    if input.dim() == 0:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    d = one_dim(dim, input.dim())
+    x = _concatenated([t for t in (prepend, input, append) if t is not None], d)
+    n = min(n, x.shape[d])
+    if n == 0:
+        return x.clone()
+    for _ in range(n):
+        after, before = _part(x, d, min(1, x.shape[d]), x.shape[d]), _part(x, d, 0, max(x.shape[d] - 1, 0))
+        x = after.logical_xor(before) if x.dtype.category == 0 else after - before
+    return x
+
+
+def _widths(name: str, y, x, dim: int):
+    """Distances between sample points, of a shape that broadcasts to that of the differences of y."""
+    if x.dim() == 1 and y.dim() != 1:
+        if x.shape[0] != y.shape[dim]:
+            raise RuntimeError(
+                f"{name}: There must be one `x` value for each sample point: {x.shape[0]} for {y.shape[dim]}"
+            )
+        shape = [1] * y.dim()
+        shape[dim] = x.shape[0]
+        x = x.reshape(shape)
+    elif x.dim() < y.dim():
+        x = x.reshape([1] * (y.dim() - x.dim()) + list(x.shape))
+    return _part(x, dim, 1, x.shape[dim]) - _part(x, dim, 0, max(x.shape[dim] - 1, 0))
+
+
+def _areas(name: str, y, x, dx, dim: int):
+    """The trapezoids between neighbours along dim."""
+    if y.dtype.category == 0:
+        raise RuntimeError(f"{name}: received a bool input for y, but bool is not supported")
+    if x is not None and x.dtype.category == 0:
+        raise RuntimeError(f"{name}: received a bool input for x, but bool is not supported")
+    n = y.shape[dim]
+    both = _part(y, dim, min(1, n), n) + _part(y, dim, 0, max(n - 1, 0))
+    return both * (dx if x is None else _widths(name, y, x, dim)) / 2.0
+
+
+@operation(where="torch", aliases=("trapz",))
+def trapezoid(y, x=None, *, dx=1, dim=-1):
+    """The integral of samples y along dim, by trapezoids.
+
+    Args: x: the sample points, of the length of dim or the shape of y. Default None: dx apart, default 1."""
+    d = one_dim(dim, y.dim())
+    if y.shape[d] == 0:
+        return y.sum(d) * (1.0 if dx is None else dx)
+    return _areas("trapezoid", y, x, dx, d).sum(d)
+
+
+@operation(where="torch")
+def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1):
+    """The running integral of samples y along dim, by trapezoids; one element less than y.
+
+    Args: as in `trapezoid`."""
+    d = one_dim(dim, y.dim())
+    return cumsum(_areas("cumulative_trapezoid", y, x, dx, d), d)
+
+
+# --- derivatives of samples -----------------------------------------------------------------------------------
+
+
+def _slope(f, dim: int, space, edge_order: int):
+    """Central differences along dim, one-sided at the ends. `space`: a number, or the distances between samples."""
+    n = f.shape[dim]
+    even = not isinstance(space, Tensor)
+
+    def at(k, stop=None):
+        return _part(f, dim, k, k + 1 if stop is None else stop)
+
+    def gap(k, stop=None):
+        return space if even else _part(space, dim, k, k + 1 if stop is None else stop)
+
+    h, k = gap(0, n - 2), gap(1, n - 1)
+    left, middle, right = at(0, n - 2), at(1, n - 1), at(2, n)
+    if even:
+        inner = (right - left) / (2 * space)
+    else:
+        inner = -k / (h * (h + k)) * left + (k - h) / (h * k) * middle + h / (k * (h + k)) * right
+    if edge_order == 1:
+        first = (at(1) - at(0)) / gap(0)
+        last = (at(n - 1) - at(n - 2)) / gap(n - 2)
+        return _concatenated([first, inner, last], dim)
+    a, b = gap(0), gap(1)
+    c, e = gap(n - 3), gap(n - 2)
+    first = -(2 * a + b) / (a * (a + b)) * at(0) + (a + b) / (a * b) * at(1) - a / (b * (a + b)) * at(2)
+    last = e / (c * (c + e)) * at(n - 3) - (c + e) / (c * e) * at(n - 2) + (2 * e + c) / (e * (c + e)) * at(n - 1)
+    return _concatenated([first, inner, last], dim)
+
+
+@operation(where="", name="gradient")
+def _slopes(input, spaces, dims, edge_order):
+    f = input if input.dtype.category >= FLOAT else input.to(get_default_dtype())
+    out = []
+    for space, d in zip(spaces, dims):
+        if isinstance(space, Tensor):
+            shape = [1] * f.dim()
+            shape[d] = f.shape[d] - 1
+            space = (
+                (_part(space, 0, 1, space.shape[0]) - _part(space, 0, 0, space.shape[0] - 1)).reshape(shape).to(f.dtype)
+            )
+        out.append(_slope(f, d, space, edge_order))
+    return tuple(out)
+
+
+@function(where="torch")
+def gradient(input, *, spacing=1, dim=None, edge_order=1):
+    """Estimates the derivative of samples along each dim by central differences; a tuple of tensors.
+
+    Args:
+        spacing: the distance of samples, a number for each dim, or a tensor of coordinates for each. Default 1.
+        dim: an int or a tuple. Default None, all.
+        edge_order: 1 or 2, the order of the one-sided differences at the ends."""
+    lay = layout_of(input)
+    dims = dim_list(dim, lay.ndim)
+    spacing = 1 if spacing is None else spacing
+    several = isinstance(spacing, (tuple, list))
+    spaces = tuple(spacing) if several else (spacing,) * len(dims)
+    if len(spaces) != len(dims):
+        raise RuntimeError(
+            "torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to the dims"
+            f" ({len(dims)}), but got a list of length {len(spaces)}"
+        )
+    if edge_order not in (1, 2):
+        raise RuntimeError(f"torch.gradient only supports edge_order=1 and edge_order=2, not {edge_order}")
+    for space, d in zip(spaces, dims):
+        if lay.shape[d] <= edge_order:
+            raise RuntimeError(
+                f"torch.gradient expected each dimension size to be at least edge_order+1: dim {d} has size {lay.shape[d]}"
+            )
+        if isinstance(space, Tensor) and layout_of(space).shape != (lay.shape[d],):
+            raise RuntimeError(
+                "torch.gradient expected each spacing tensor to hold one coordinate for each sample of its dim:"
+                f" {list(layout_of(space).shape)} for size {lay.shape[d]}"
+            )
+    return _slopes(input, spaces, dims, edge_order)

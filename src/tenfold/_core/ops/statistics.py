@@ -9,14 +9,9 @@ from ..ir.shapes import dim_list
 from ..trace.handle import layout_of
 from .declare import function, operation
 from .elementwise import conj
-from .reduction import count_of, restored, stored, sum_over, wide_of, zero_where
+from .reduction import count_of, restored, squares, stored, sum_over, wide_of, zero_where
 
-# --- variance ------------------------------------------------------------------------------------------------------------
-
-
-def _squares(x):
-    """|x| squared, real."""
-    return x.real * x.real + x.imag * x.imag if x.dtype.is_complex else x * x
+# --- variance -----------------------------------------------------------------------------------------------
 
 
 def _need_float(name: str, d) -> None:
@@ -31,10 +26,10 @@ def moments(input, dims, correction, keepdim):
     x = input.to(wide_of(input.dtype))
     count = count_of(x.shape, dims)
     if count == 0:
-        nan = sum_over(x, dims, keepdim, x.dtype) * math.nan
-        return (nan.real if nan.dtype.is_complex else nan), nan
+        nothing = sum_over(x, dims, keepdim, x.dtype)
+        return squares(nothing) * math.nan, nothing * math.nan
     mean = sum_over(x, dims, True, x.dtype) / count
-    centred = _squares(x - mean)
+    centred = squares(x - mean)
     total = sum_over(centred, dims, keepdim, centred.dtype)
     variance = total / max(count - correction, 0)
     if not keepdim:
@@ -109,7 +104,8 @@ def _warn_degrees(name: str) -> None:
     import warnings
 
     warnings.warn(
-        f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input numel divided by output numel).",
+        f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input"
+        " numel divided by output numel).",
         UserWarning,
         stacklevel=4,
     )
@@ -135,7 +131,7 @@ var_mean = _variance_call("var_mean", _var_mean, "Variance and mean, a tuple." +
 std_mean = _variance_call("std_mean", _std_mean, "Standard deviation and mean, a tuple." + _ARGS)
 
 
-# --- covariance ------------------------------------------------------------------------------------------------------------
+# --- covariance ---------------------------------------------------------------------------------------------
 
 
 @operation
@@ -163,7 +159,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     centred = x - mean.unsqueeze(1)
     scaled = centred if w is None else centred * w
     out = centred @ conj(scaled.t()) / free
-    return out.squeeze() if input.dim() < 2 else out
+    return out.squeeze() + 0 if out.numel() == 1 else out
 
 
 def _check_weights(name: str, w, x, category: int) -> None:
@@ -201,7 +197,7 @@ def _freedom(count, w, total, aweights, correction):
 
 @operation
 def corrcoef(input):
-    """Correlation matrix of variables in rows, observations in columns: covariances over the deviations, within [-1, 1]."""
+    """Correlation matrix of variables in rows, observations in columns: covariances over deviations, within [-1, 1]."""
     if input.dim() > 2:
         raise RuntimeError(
             f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.dim()} dimensions"
