@@ -2,75 +2,146 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from ..ir.dtypes import FLOAT
 from ..ir.shapes import Layout, dim_index, layout, result_strides
 from ..trace.handle import layout_of
-from .declare import function, not_implemented, primitive
+from .declare import describe, function, not_implemented, primitive, store_out
+from .reduction import accumulate_sum, check_dtype
+
+# --- along one dim --------------------------------------------------------------------------------------------------------------
 
 
-def _rule(input: Layout, dim: int) -> Layout:
-    if input.dtype.category < FLOAT or input.dtype.is_complex:
-        raise not_implemented("softmax_lastdim_kernel_impl" if dim == input.ndim - 1 else "softmax_kernel_impl", input.dtype)
+def softmax_rule(input: Layout, dim: int, name: str = "log_softmax") -> Layout:
+    if input.dtype.category != FLOAT:
+        raise not_implemented(
+            f"{name}_lastdim_kernel_impl" if dim == max(input.ndim, 1) - 1 else "softmax_kernel_impl", input.dtype
+        )
     strides = input.strides if input.dense and not input.contig else result_strides(input.shape, [input])
     return layout(input.shape, strides, input.dtype, input.device)
 
 
 def _softmax_gradient(g, out, input, dim):
-    weighed = g * out
-    return weighed - out * weighed.sum(dim, keepdim=True) if input.dim() else weighed - out * weighed
+    return softmax_backward(g, out, dim)
 
 
-@primitive(rule=_rule, gradient=_softmax_gradient, name="_softmax", grad_name="Softmax")
+@primitive(
+    rule=lambda input, dim: softmax_rule(input, dim, "softmax"),
+    gradient=_softmax_gradient,
+    name="_softmax",
+    grad_name="Softmax",
+)
 def softmax_over(input, dim):
     if input.ndim == 0 or input.size == 0:
-        return np.ones_like(input)
-    e = np.exp(input - input.max(dim, keepdims=True))
-    return e / e.sum(dim, keepdims=True)
+        return np.where(np.isfinite(input), 1, np.nan).astype(input.dtype)
+    e = input - input.max(dim, keepdims=True)
+    np.exp(e, e)
+    e /= accumulate_sum(e, (dim,), True)
+    return e
 
 
-def _log_softmax_gradient(g, out, input, dim):
+def _second(gg, out, g, y, dim):
+    """out = y (g - s) with s = sum(g y)."""
+    dims = (dim,) if g.dim() else ()
+    s, r = ((g * y), (gg * y))
+    if dims:
+        s, r = s.sum(dims, True), r.sum(dims, True)
+    return y * (gg - r), gg * (g - s) - g * r
+
+
+@primitive(rule=lambda g, y, dim: y, gradient=_second, name="_softmax_backward_data", grad_name="SoftmaxBackward")
+def softmax_backward(g, y, dim):
+    if y.ndim == 0 or y.size == 0:
+        return np.zeros_like(y)
+    out = g * y
+    s = accumulate_sum(out, (dim,), True)
+    out -= y * s
+    return out
+
+
+def log_softmax_gradient(g, out, input, dim):
     return g - out.exp() * (g.sum(dim, keepdim=True) if input.dim() else g)
 
 
-@primitive(rule=_rule, gradient=_log_softmax_gradient, name="_log_softmax", grad_name="LogSoftmax")
+def log_softmax_array(x: np.ndarray, dim: int) -> np.ndarray:
+    if x.ndim == 0 or x.size == 0:
+        return np.where(np.isfinite(x), 0, np.nan).astype(x.dtype)
+    z = x - x.max(dim, keepdims=True)
+    z -= np.log(accumulate_sum(np.exp(z), (dim,), True))
+    return z
+
+
+@primitive(rule=softmax_rule, gradient=log_softmax_gradient, name="_log_softmax", grad_name="LogSoftmax")
 def log_softmax_over(input, dim):
-    if input.ndim == 0 or input.size == 0:
-        return np.zeros_like(input)
-    z = input - input.max(dim, keepdims=True)
-    return z - np.log(np.exp(z).sum(dim, keepdims=True))
+    return log_softmax_array(input, dim)
 
 
-def _implicit_dim(ndim: int) -> int:
+# --- public names -----------------------------------------------------------------------------------------------------------------
+
+
+def _implicit_dim(name: str, ndim: int, level: int) -> int:
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        stacklevel=level + 1,
+    )
     return 0 if ndim in (0, 1, 3) else 1
 
 
 def _public(name: str, over, doc: str):
-    def f(input, dim, dtype=None, *, out=None):
-        from .declare import store_out
+    args = "\n\n    Args: dim: the dim that sums to one; dtype: convert the input to it first. Default None."
 
+    def f(input, dim, dtype=None, *, out=None):
         if dtype is not None:
+            check_dtype(name, dtype)
             input = input.to(dtype)
         r = over(input, dim_index(dim, layout_of(input).ndim))
         return r if out is None else store_out(out, r, name)
 
-    def functional(input, dim=None, _stacklevel=3, dtype=None):
-        if dim is None:
-            import warnings
+    f.__doc__ = doc + args
+    describe(f, f, name, False)
+    return function(f, where="torch Tensor special", name=name)
 
-            warnings.warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.", stacklevel=2)
-            dim = _implicit_dim(layout_of(input).ndim)
+
+def _functional(name: str, over, doc: str, negate: bool = False):
+    args = "\n\n    Args: dim: the dim that sums to one; dtype: convert the input to it first. Default None."
+
+    def f(input, dim=None, _stacklevel=3, dtype=None):
+        if dim is None:
+            dim = _implicit_dim(name, layout_of(input).ndim, _stacklevel)
         if dtype is not None:
             input = input.to(dtype)
-        return over(input, dim_index(dim, layout_of(input).ndim))
+        return over(-input if negate else input, dim_index(dim, layout_of(input).ndim))
 
-    f.__name__ = functional.__name__ = name
-    f.__doc__ = functional.__doc__ = doc
-    function(f, where="torch Tensor special", name=name)
-    function(functional, where="nn.functional", name=name)
-    return f
+    f.__doc__ = doc + args
+    describe(f, f, name, False)
+    return function(f, where="nn.functional", name=name)
 
 
 softmax = _public("softmax", softmax_over, "exp(input) over its sum along a dim.")
 log_softmax = _public("log_softmax", log_softmax_over, "The logarithm of softmax along a dim.")
+_functional("softmax", softmax_over, softmax.__doc__.split("\n")[0])
+_functional("log_softmax", log_softmax_over, log_softmax.__doc__.split("\n")[0])
+_functional("softmin", softmax_over, "exp(-input) over its sum along a dim.", negate=True)
+
+
+@function(where="nn.functional")
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
+    """A sample of a relaxed categorical distribution: softmax((logits + Gumbel noise) / tau).
+
+    Args: tau: temperature, above 0. Default 1; hard: one-hot values with the soft sample's gradient. Default False; dim: default -1.
+    Source: Jang, Gu, Poole 2017, Categorical reparameterization with Gumbel-softmax."""
+    from .random import fill
+
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    lay = layout_of(logits)
+    noise = -fill(logits.new_empty(lay.shape), "exponential", None, 1.0).log()
+    soft = softmax_over((logits + noise) / tau, dim_index(dim, lay.ndim))
+    if not hard:
+        return soft
+    index = soft.max(dim, keepdim=True)[1]
+    one_hot = logits.new_zeros(lay.shape).scatter_(dim, index, 1.0)
+    return one_hot - soft.detach() + soft
