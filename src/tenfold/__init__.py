@@ -21,6 +21,7 @@ from ._core.ir.dtypes import dtype, finfo, get_default_dtype, iinfo
 from ._core.ir.shapes import Size
 from ._core.ops.declare import PUBLIC as _PUBLIC
 from ._core.tensor import files as _files
+from ._core.tensor import legacy as _legacy
 from ._core.tensor import methods as _methods
 from ._core.trace.handle import Tensor
 

@@ -10,7 +10,6 @@ from ..autograd import reverse
 from ..ir import dtypes
 from ..ir.dtypes import decode
 from ..ir.shapes import dim_index
-from ..ops.creation import from_array
 from ..ops.declare import PUBLIC
 from ..ops.devices import device_of
 from ..ops.shape import channels_last_strides
@@ -384,22 +383,6 @@ def sys_refs(st: Storage) -> bool:
 
 
 Tensor._make_subclass = staticmethod(make_subclass)
-
-
-@attach
-def __reduce_ex__(self, protocol):
-    return (_rebuild, (values_in_memory(self), layout_of(self).dtype, is_leaf_handle(self)))
-
-
-def values_in_memory(t: Tensor) -> np.ndarray:
-    return np.array(array_of(t), order="C")
-
-
-def _rebuild(array, d, needs_grad):
-    t = from_array(array, d)
-    return t.requires_grad_() if needs_grad else t
-
-
 
 
 # --- where and how it lies -----------------------------------------------------------------------------------------------------------

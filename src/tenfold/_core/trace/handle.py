@@ -168,9 +168,9 @@ class Walk:
         self.storages: list[Storage] = []  # storages with a value on the walk
         self.cached: list[Tensor] = []  # placed handles that cache their value
         self.hooked: list = []  # (value, handle) with hooks, or whose gradient is to be kept
-        self.scalars: list = [0.0] * 64
-        self.inputs: list = [None] * 64
-        self.leaves: list = [None] * 64
+        self.scalars: list = []
+        self.inputs: list = []
+        self.leaves: list = []
         self.eager = config.EAGER and not body
         self.inference = False
         self.running = False

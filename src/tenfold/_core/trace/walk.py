@@ -66,7 +66,7 @@ def grow(w: Walk, p: Node, op: Operation, args: tuple, static: tuple, frozen: tu
     nx.outs = tuple(outs)
     nx.out = outs[0] if outs else None
     room(w, nx)
-    nx.line = user_line()
+    nx.line = user_line(w)
     p.kids[op, frozen, args] = nx
     w.nodes += 1
     return nx
@@ -95,7 +95,7 @@ def special(w: Walk, op: Operation, args: tuple, static: tuple, make: Callable[[
         nx.outs = make(nx)
         nx.out = nx.outs[0] if nx.outs else None
         room(w, nx)
-        nx.line = user_line()
+        nx.line = user_line(w)
         p.kids[key] = nx
         w.nodes += 1
         w.misses += 1
@@ -105,12 +105,22 @@ def special(w: Walk, op: Operation, args: tuple, static: tuple, make: Callable[[
     return nx
 
 
-def user_line() -> tuple | None:
+_own_globals: dict[int, bool] = {}  # id of a module's globals -> whether it is tenfold's
+
+
+def user_line(w: Walk | None = None) -> tuple | None:
     """Where the program calls tenfold: (code, line number)."""
+    if w is not None and w.body:
+        return None
     f = sys._getframe(2)
     while f is not None:
-        name = f.f_globals.get("__name__", "")
-        if not name.startswith("tenfold"):
+        scope = f.f_globals
+        own = _own_globals.get(id(scope))
+        if own is None:
+            own = scope.get("__name__", "").split(".")[0] == "tenfold"
+            if own:  # a user's globals may die, and their id come back
+                _own_globals[id(scope)] = True
+        if not own:
             return (f.f_code, f.f_lineno)
         f = f.f_back
     return None

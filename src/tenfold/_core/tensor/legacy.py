@@ -1,0 +1,134 @@
+"""Older ways to make tensors and ask for their type: `torch.Tensor(2, 3)`, `torch.LongTensor([1, 2])`, `t.type()`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..ir import dtypes
+from ..ir.dtypes import dtype as dtype_class
+from ..ir.dtypes import get_default_dtype
+from ..ir.shapes import Size
+from ..ops.conversion import to
+from ..ops.creation import filled, shape_from, tensor
+from ..ops.declare import PUBLIC
+from ..ops.devices import device_name
+from ..trace.handle import Tensor, layout_of, placed
+from ..trace.walk import place
+from .storage import TypedStorage, UntypedStorage
+
+NAMES = {
+    "FloatTensor": dtypes.float32, "DoubleTensor": dtypes.float64, "HalfTensor": dtypes.float16, "BFloat16Tensor": dtypes.bfloat16,
+    "ByteTensor": dtypes.uint8, "CharTensor": dtypes.int8, "ShortTensor": dtypes.int16, "IntTensor": dtypes.int32, "LongTensor": dtypes.int64,
+    "BoolTensor": dtypes.bool_,
+}  # fmt: skip
+NAME_OF = {d: n for n, d in NAMES.items()} | {dtypes.complex64: "ComplexFloatTensor", dtypes.complex128: "ComplexDoubleTensor"}
+
+
+def construct(d: dtype_class, args: tuple, device=None) -> Tensor:
+    """A tensor from sizes, or from data (converted to d)."""
+    where = device_name(device)
+    if not args:
+        return filled(shape_from((0,), "Tensor"), 0, d, where)
+    first = args[0]
+    if len(args) == 1:
+        if isinstance(first, Size):
+            return filled(shape_from((first,), "Tensor"), 0, d, where)
+        if isinstance(first, Tensor):
+            if layout_of(first).dtype is not d:
+                raise TypeError(f"expected {NAME_OF[d]} (got {first.type()}): convert with .to(...) instead")
+            return first.detach()
+        if isinstance(first, (list, tuple, np.ndarray)):
+            return tensor(first, dtype=d, device=where)
+    if all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in args):
+        return filled(shape_from(args, "Tensor"), 0, d, where)
+    raise TypeError(f"new(): invalid arguments {tuple(type(a).__name__ for a in args)}: give sizes as ints, or one sequence of data")
+
+
+def _new(cls, *args, device=None, **more):
+    if cls is not Tensor:
+        base = construct(get_default_dtype(), args, device)
+        st = place(base)
+        t = placed(st, base._lay, base._off, cls)
+        return t
+    if more:
+        raise TypeError(f"Tensor() got an unexpected keyword argument '{next(iter(more))}'")
+    return construct(get_default_dtype(), args, device)
+
+
+Tensor.__new__ = _new
+Tensor.__init__ = lambda self, *args, **kwargs: None
+
+
+class _TypeMeta(type):
+    """isinstance(t, torch.LongTensor) asks for the dtype."""
+
+    def __instancecheck__(cls, t) -> bool:
+        return isinstance(t, Tensor) and layout_of(t).dtype is cls.dtype
+
+    def __call__(cls, *args, device=None):
+        return construct(cls.dtype, args, device)
+
+    def __repr__(cls) -> str:
+        return f"<class 'torch.{cls.__name__}'>"
+
+
+for _name, _d in NAMES.items():
+    _cls = _TypeMeta(_name, (), {"dtype": _d, "__module__": "torch", "__doc__": f"A {_d} tensor from sizes or data."})
+    PUBLIC["torch"][_name] = _cls
+
+
+def type_name(t: Tensor) -> str:
+    return f"torch.{NAME_OF[layout_of(t).dtype]}"
+
+
+def _type(self, dtype=None, non_blocking=False, **more):
+    """The name of the tensor's type; or, with a dtype (or such a name), the tensor converted to it."""
+    if dtype is None:
+        return type_name(self)
+    if isinstance(dtype, str):
+        name = dtype.rsplit(".", 1)[-1]
+        if name not in NAMES:
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = NAMES[name]
+    elif isinstance(dtype, _TypeMeta):
+        dtype = dtype.dtype
+    return to(self, dtype)
+
+
+Tensor.type = _type
+
+
+def _new_like(self, *args, device=None):
+    """A tensor of this one's dtype from sizes or data."""
+    return construct(layout_of(self).dtype, args, device)
+
+
+Tensor.new = _new_like
+
+
+def is_tensor(obj, /) -> bool:
+    """Whether obj is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_storage(obj, /) -> bool:
+    """Whether obj is a storage."""
+    return isinstance(obj, (TypedStorage, UntypedStorage))
+
+
+def typename(obj, /) -> str:
+    """The type of obj as text: `torch.FloatTensor` for tensors."""
+    if isinstance(obj, Tensor):
+        return type_name(obj)
+    cls = obj if hasattr(obj, "__qualname__") else type(obj)
+    module = getattr(cls, "__module__", "")
+    return f"{module}.{cls.__qualname__}" if module and module not in ("builtins", "__builtin__") else cls.__qualname__
+
+
+def numel(input) -> int:
+    """The number of elements."""
+    return layout_of(input).numel
+
+
+for _f in (is_tensor, is_storage, typename, numel):
+    PUBLIC["torch"][_f.__name__] = _f
