@@ -15,7 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tenfold._core.ops import addmm, arange, cat, dropout, linear, stack, where
+from .creation import arange
+from .declare import composite, function, operation
+from .dropout import dropout as drop_out
+from .indexing import where
+from .joining import cat, stack
+from .matmul import addmm, linear
 
 
 class Weights(NamedTuple):
@@ -159,7 +164,7 @@ def _stack_of_layers(x, states, weights, step, num_layers, p, directions, packin
             finals.append(final)
         x = outputs[0] if directions == 1 else cat(outputs, -1)
         if p and layer < num_layers - 1:
-            x = dropout(x, p, True)
+            x = drop_out(x, p, True)
     return x, finals
 
 
@@ -201,6 +206,7 @@ def _lstm_states(hx) -> tuple:
     return tuple(hx)
 
 
+@composite(name="lstm")
 def lstm_padded(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first):
     """Layers of long short-term memory over a padded batch; see `lstm`."""
     hx = _lstm_states(hx)
@@ -208,6 +214,7 @@ def lstm_padded(input, hx, params, has_biases, num_layers, dropout, train, bidir
     return _run("lstm", _lstm_step, input, None, hx, params, *shared)
 
 
+@composite(name="lstm")
 def lstm_packed(data, batch_sizes, hx, params, has_biases, num_layers, dropout, train, bidirectional):
     """Layers of long short-term memory over packed rows; see `lstm`."""
     hx = _lstm_states(hx)
@@ -215,36 +222,42 @@ def lstm_packed(data, batch_sizes, hx, params, has_biases, num_layers, dropout, 
     return _run("lstm", _lstm_step, data, batch_sizes, hx, params, *shared)
 
 
+@composite(name="gru")
 def gru_padded(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first):
     """Layers of gated recurrent units over a padded batch; see `gru`."""
     shared = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
     return _run("gru", _gru_step, input, None, (hx,), params, *shared)
 
 
+@composite(name="gru")
 def gru_packed(data, batch_sizes, hx, params, has_biases, num_layers, dropout, train, bidirectional):
     """Layers of gated recurrent units over packed rows; see `gru`."""
     shared = (has_biases, num_layers, dropout, train, bidirectional, False)
     return _run("gru", _gru_step, data, batch_sizes, (hx,), params, *shared)
 
 
+@composite(name="rnn_tanh")
 def rnn_tanh_padded(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first):
     """Layers of Elman's recurrence with tanh over a padded batch; see `rnn_tanh`."""
     shared = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
     return _run("rnn_tanh", _tanh_step, input, None, (hx,), params, *shared)
 
 
+@composite(name="rnn_tanh")
 def rnn_tanh_packed(data, batch_sizes, hx, params, has_biases, num_layers, dropout, train, bidirectional):
     """Layers of Elman's recurrence with tanh over packed rows; see `rnn_tanh`."""
     shared = (has_biases, num_layers, dropout, train, bidirectional, False)
     return _run("rnn_tanh", _tanh_step, data, batch_sizes, (hx,), params, *shared)
 
 
+@composite(name="rnn_relu")
 def rnn_relu_padded(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first):
     """Layers of Elman's recurrence with ReLU over a padded batch; see `rnn_relu`."""
     shared = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
     return _run("rnn_relu", _relu_step, input, None, (hx,), params, *shared)
 
 
+@composite(name="rnn_relu")
 def rnn_relu_packed(data, batch_sizes, hx, params, has_biases, num_layers, dropout, train, bidirectional):
     """Layers of Elman's recurrence with ReLU over packed rows; see `rnn_relu`."""
     shared = (has_biases, num_layers, dropout, train, bidirectional, False)
@@ -263,6 +276,7 @@ def _packed_call(args: tuple, kwargs: dict, hx_is_list: bool) -> bool:
     return len(args) > 2 and not isinstance(args[2], (list, tuple))
 
 
+@function(where="torch")
 def lstm(*args, **kwargs):
     """Layers of long short-term memory: (output, h_n, c_n).
 
@@ -279,6 +293,7 @@ def lstm(*args, **kwargs):
     return (lstm_packed if _packed_call(args, kwargs, True) else lstm_padded)(*args, **kwargs)
 
 
+@function(where="torch")
 def gru(*args, **kwargs):
     """Layers of gated recurrent units: (output, h_n). Arguments as `lstm`'s, `hx` one tensor (L, N, H).
 
@@ -287,6 +302,7 @@ def gru(*args, **kwargs):
     return (gru_packed if _packed_call(args, kwargs, False) else gru_padded)(*args, **kwargs)
 
 
+@function(where="torch")
 def rnn_tanh(*args, **kwargs):
     """Layers of `h = tanh(W_ih x + b_ih + W_hh h + b_hh)`: (output, h_n). Arguments as `gru`'s.
 
@@ -295,6 +311,7 @@ def rnn_tanh(*args, **kwargs):
     return (rnn_tanh_packed if _packed_call(args, kwargs, False) else rnn_tanh_padded)(*args, **kwargs)
 
 
+@function(where="torch")
 def rnn_relu(*args, **kwargs):
     """Layers of `h = relu(W_ih x + b_ih + W_hh h + b_hh)`: (output, h_n). Arguments as `gru`'s."""
     return (rnn_relu_packed if _packed_call(args, kwargs, False) else rnn_relu_padded)(*args, **kwargs)
@@ -333,21 +350,25 @@ def _cell(step: Cell, input, state: tuple, w_ih, w_hh, b_ih, b_hh) -> tuple:
     return step(_input_gates(input, weights, step), state, weights)
 
 
+@operation(where="torch")
 def lstm_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step of long short-term memory: (N, C), ((N, H), (N, H)) -> the next hidden and cell state."""
     return _cell(_lstm_step, input, _lstm_states(hx), w_ih, w_hh, b_ih, b_hh)
 
 
+@operation(where="torch")
 def gru_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step of a gated recurrent unit: (N, C), (N, H) -> (N, H)."""
     return _cell(_gru_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
 
 
+@operation(where="torch")
 def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step of Elman's recurrence with tanh: (N, C), (N, H) -> (N, H)."""
     return _cell(_tanh_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
 
 
+@operation(where="torch")
 def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step of Elman's recurrence with ReLU: (N, C), (N, H) -> (N, H)."""
     return _cell(_relu_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
