@@ -23,11 +23,13 @@ from ._core.ops.declare import PUBLIC as _PUBLIC
 from ._core.tensor import files as _files
 from ._core.tensor import legacy as _legacy
 from ._core.tensor import methods as _methods
+from ._core.tensor import settings as _settings
 from ._core.trace.handle import Tensor
 
 __version__ = "0.1.0"
 
 globals().update(_BY_NAME)
+uint16, uint32, uint64 = (_BY_NAME[n] for n in ("uint16", "uint32", "uint64"))
 globals().update(_PUBLIC["torch"])
 
 _LAZY = frozenset(

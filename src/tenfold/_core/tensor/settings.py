@@ -1,0 +1,137 @@
+"""Settings of the whole process: default dtype, printing, threads, determinism; and what `compile` is for now."""
+
+from __future__ import annotations
+
+import os
+
+from ..ir import dtypes, operation
+from ..ops.declare import PUBLIC
+from ..ops.devices import get_default_device, set_default_device
+from ..ops.shape import FORMATS, memory_format
+from ..trace import handle
+from ..trace.control import end_walk
+from ..trace.flush import trim
+from ..trace.handle import tls
+from .legacy import NAMES
+from .printing import set_printoptions
+
+torch = PUBLIC["torch"]
+torch.update(FORMATS)
+torch["memory_format"] = memory_format
+torch["set_printoptions"] = set_printoptions
+
+
+def set_default_dtype(d, /) -> None:
+    """Sets the dtype of floats where none is given; a floating-point dtype. What was remembered for the old one is forgotten."""
+    before = dtypes.get_default_dtype()
+    dtypes.set_default_dtype(d)
+    if dtypes.get_default_dtype() is before:
+        return
+    chosen = dtypes.get_default_dtype()
+    dtypes.set_default_dtype(before)  # what is pending was recorded under the old one
+    end_walk()
+    dtypes.set_default_dtype(chosen)
+    operation._specs.clear()
+    handle.make_numbers()
+    trim(tls.walk)
+
+
+def set_default_tensor_type(t, /) -> None:
+    """Sets the default dtype by the name of a tensor type, as `torch.DoubleTensor`."""
+    name = t.rsplit(".", 1)[-1] if isinstance(t, str) else t.__name__
+    if name not in NAMES:
+        raise TypeError(f"invalid type object: {t!r} is no floating-point tensor type such as torch.DoubleTensor")
+    set_default_dtype(NAMES[name])
+
+
+_threads = os.cpu_count() or 1
+_interop = _threads
+
+
+def get_num_threads() -> int:
+    """How many threads an operation may use."""
+    return _threads
+
+
+def set_num_threads(num: int, /) -> None:
+    """Sets how many threads an operation may use (the NumPy interpreter uses those of NumPy's BLAS, whatever is set here)."""
+    global _threads
+    if not isinstance(num, int) or num <= 0:
+        raise RuntimeError(f"set_num_threads expects a positive integer, got {num!r}")
+    _threads = num
+
+
+def get_num_interop_threads() -> int:
+    """How many operations may run side by side: one walk computes one after the other, so this is only a number."""
+    return _interop
+
+
+def set_num_interop_threads(num: int, /) -> None:
+    """Sets the number that get_num_interop_threads gives."""
+    global _interop
+    if not isinstance(num, int) or num <= 0:
+        raise RuntimeError(f"set_num_interop_threads expects a positive integer, got {num!r}")
+    _interop = num
+
+
+_deterministic = False
+_warn_only = False
+_precision = "highest"
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """tenfold's results are deterministic anyway; the flag is kept."""
+    global _deterministic, _warn_only
+    _deterministic = bool(mode)
+    _warn_only = bool(warn_only)
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """What use_deterministic_algorithms was given."""
+    return _deterministic
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """Whether use_deterministic_algorithms was asked to warn only."""
+    return _deterministic and _warn_only
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """"highest", "high" or "medium": float32 products are computed in float32 always; the setting is kept."""
+    global _precision
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(f"{precision} is not one of 'highest', 'high', or 'medium'")
+    _precision = precision
+
+
+def get_float32_matmul_precision() -> str:
+    """What set_float32_matmul_precision was given."""
+    return _precision
+
+
+def set_flush_denormal(mode: bool, /) -> bool:
+    """Denormal numbers are kept; False says that the setting has no effect."""
+    return False
+
+
+def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None, disable=False):
+    """Returns the function or module as it is: tenfold records and remembers every program anyway, without a decorator.
+
+    Args: those of PyTorch, which have no effect."""
+    if model is None:
+        return lambda f: f
+    return model
+
+
+def is_warn_always_enabled() -> bool:
+    """Whether warnings are repeated: never."""
+    return False
+
+
+for _f in (
+    set_default_dtype, set_default_tensor_type, get_num_threads, set_num_threads, get_num_interop_threads, set_num_interop_threads,
+    use_deterministic_algorithms, are_deterministic_algorithms_enabled, is_deterministic_algorithms_warn_only_enabled,
+    set_float32_matmul_precision, get_float32_matmul_precision, set_flush_denormal, compile, is_warn_always_enabled, set_default_device,
+    get_default_device,
+):  # fmt: skip
+    torch[_f.__name__] = _f
