@@ -73,6 +73,8 @@ def needed_for_reverse(graph: Graph, roots: list[int]) -> tuple[set[int], set[in
         if spec.op is LEAF or s in graph.objects:
             todo.update(a for a in args if graph.rg[a] and s in graph.objects)
             continue
+        if spec.op.gradient is None and spec.graph is None:  # it has no derivative: a backward through it will say so
+            continue
         needs = tuple([graph.rg[a] for a in args])
         for pattern in patterns(present):  # a later backward may come from some of the results only
             vjp = spec.vjp(needs, pattern)

@@ -149,6 +149,10 @@ def _slow(op: Operation, args, kwargs, w: Walk, known):
     """The edge is not the expected one: arguments are split, the edge is looked up, or made. `known` holds the values of
     tensors among `args` that have been worked out."""
     full = op.bind(args, kwargs)
+    if op.takes:
+        check_operands(op, full)
+    if op.early is not None:
+        op.early(full)
     if cut_if_long(w):
         known = None
     count = len(args) if known is not None else 0
@@ -206,11 +210,15 @@ def _slow(op: Operation, args, kwargs, w: Walk, known):
 
 
 def check_operands(op: Operation, full: list) -> None:
-    """TypeError for an operand that is no tensor (nor a number, where one is taken)."""
+    """TypeError for an operand that is no tensor (nor a number, where one is taken), and where none is a tensor."""
     for i, name, number in op.takes:
         a = full[i]
-        if not isinstance(a, Tensor) and not (number and (a is None or isinstance(a, (bool, int, float, complex, np.number, np.bool_)))):
+        if isinstance(a, Tensor):
+            continue
+        if not (number and (a is None or isinstance(a, (bool, int, float, complex, np.number, np.bool_)))):
             raise TypeError(f"{op.name}(): argument '{name}' (position {i + 1}) must be Tensor, not {type(a).__name__}")
+    if not any(isinstance(full[i], Tensor) for i, _, _ in op.takes):
+        raise TypeError(f"{op.name}() received an invalid combination of arguments: one of them must be Tensor, not only numbers")
 
 
 def _has_tensor(x) -> bool:
@@ -709,7 +717,7 @@ def pointwise_kernel(spec, fn: Callable, compute: dtype) -> Callable:
 
     def run(*operands):
         it = iter([x if p is None else p(x) for x, p in zip(operands, plan)])
-        return fn(*[next(it) if s is TENSOR else s for s in static])
+        return spec.op.invoke([next(it) if s is TENSOR else s for s in static])
 
     return run
 

@@ -115,7 +115,11 @@ def flush(w: Walk) -> None:
     if plan is None:
         if len(programs) > 32:
             programs.clear()
-        plan = programs[key] = Plan(end, key)
+        try:
+            plan = programs[key] = Plan(end, key)
+        except Exception as e:
+            abandon(w, end, alive, dirty, e)
+            raise
         w.planned += 1
     w.running = True
     try:
@@ -130,6 +134,35 @@ def flush(w: Walk) -> None:
     commit(w, end, plan, env, alive, dirty, history)
     if w.nodes > config.MAX_NODES:
         trim(w)
+
+
+def abandon(w: Walk, end: Node, alive: list[Tensor], dirty: list[Storage], error: Exception) -> None:
+    """After planning has failed (a derivative that there is not): each value that can be planned alone is computed, without
+    history; the others raise the same error when they are read."""
+    taken = {id(_owner(m)) for m in w.inputs[: end.nin] if isinstance(m, np.ndarray)}
+    for x in [*alive, *dirty]:
+        v = x._val if isinstance(x, Tensor) else x.val
+        try:
+            plan = Plan(v.node, (v,))  # the path up to there
+            mem = own(flatten(plan.run(w)[plan.ids[0]], v.lay), taken)
+        except Exception:
+            mem = None
+        if isinstance(x, Storage):
+            if mem is None:
+                x.error = error
+            elif x.mem is not None and (x.exported or x.pinned):
+                x.mem[: mem.size] = mem
+            else:
+                x.mem = mem
+            continue
+        st = Storage(mem, v.lay.extent)
+        st.name = v.lay.dtype.name
+        st.error = error if mem is None else None
+        x._st, x._lay, x._off = st, v.lay, 0
+        x._leaf, x._det, x._how, x._val = None, False, None, None
+    alive.clear()
+    dirty.clear()
+    reset(w, end)
 
 
 def commit(w: Walk, end: Node, plan: Plan, env: dict, alive: list[Tensor], dirty: list[Storage], history: History | None) -> None:
