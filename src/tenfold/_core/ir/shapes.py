@@ -74,7 +74,7 @@ class Layout:
 
     __slots__ = (
         "shape", "strides", "dtype", "device", "numel", "ndim", "contig", "dense", "extent", "nbytes", "number", "flat",
-        "views", "byte_strides", "differentiable",
+        "views", "byte_strides", "differentiable", "repeats",
     )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -116,6 +116,7 @@ def _make(shape: Size, strides, dtype: dtype, device: str) -> Layout:
     out.flat = False
     out.views = {}
     out.byte_strides = tuple(s * dtype.itemsize for s in out.strides)
+    out.repeats = any(n > 1 and s == 0 for n, s in zip(shape, out.strides))  # several elements at one place
     out.differentiable = dtype.is_floating_point or dtype.is_complex
     return out
 

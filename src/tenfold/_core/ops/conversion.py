@@ -9,7 +9,7 @@ from ..ir.special import CAST
 from ..trace.handle import Tensor, layout_of, tls
 from ..trace.walk import check_writable
 from .creation import filled, tensor
-from .declare import function, meta_tensor, overwrite
+from .declare import PUBLIC, function, meta_tensor, overwrite
 from .devices import device, device_name
 from .shape import clone, format_kind
 
@@ -107,3 +107,74 @@ def overwrite_filled(t: Tensor, value) -> Tensor:
 def zero_(input):
     """Writes zeros everywhere."""
     return overwrite_filled(input, 0)
+
+
+# --- what kind of numbers ------------------------------------------------------------------------------------------------------
+
+
+@function
+def is_floating_point(input) -> bool:
+    """Whether the dtype is a floating-point one."""
+    return layout_of(input).dtype.is_floating_point
+
+
+@function
+def is_complex(input) -> bool:
+    """Whether the dtype is complex."""
+    return layout_of(input).dtype.is_complex
+
+
+@function
+def is_signed(input) -> bool:
+    """Whether the dtype has negative numbers."""
+    return layout_of(input).dtype.is_signed
+
+
+@function
+def type_as(self, other):
+    """The tensor with the dtype of another."""
+    return to(self, layout_of(other).dtype)
+
+
+PUBLIC["torch"].pop("type_as", None)
+
+
+@function(where="Tensor")
+def cpu(self, memory_format=None):
+    """The tensor on the CPU: itself."""
+    return to(self, "cpu")
+
+
+@function(where="Tensor")
+def cuda(self, device=None, non_blocking=False, memory_format=None):
+    """There is no GPU backend yet: raises as PyTorch without CUDA."""
+    return to(self, "cuda")
+
+
+def _number(self):
+    n = layout_of(self).numel
+    if n != 1:
+        raise RuntimeError(f"a Tensor with {n} elements cannot be converted to Scalar")
+    return self.item()
+
+
+@function(where="Tensor")
+def __float__(self) -> float:
+    return float(_number(self))
+
+
+@function(where="Tensor")
+def __int__(self) -> int:
+    return int(_number(self))
+
+
+@function(where="Tensor")
+def __complex__(self) -> complex:
+    return complex(_number(self))
+
+
+@function(where="Tensor")
+def __index__(self) -> int:
+    if layout_of(self).numel != 1 or layout_of(self).dtype.category > 1:
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    return int(self.item())

@@ -408,6 +408,7 @@ def store_out(out, result, name: str):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if requires_grad(result) or requires_grad(out):
         raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+    check_writable(out, tls.walk)
     have, want = layout_of(out), layout_of(result)
     if not can_cast(want.dtype, have.dtype):
         raise RuntimeError(f"{name}: result type {scalar_name(want.dtype)} can't be cast to the desired output type {scalar_name(have.dtype)}")

@@ -347,7 +347,11 @@ def detach(t: Tensor) -> Tensor:
 
 
 def check_writable(t: Tensor, w: Walk) -> None:
-    """PyTorch's rules for writing in place while gradients are recorded."""
+    """PyTorch's rules for writing in place: into memory that no two elements share, and while gradients are recorded."""
+    if t._st is not None and t._lay.repeats:
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."
+        )
     if t._st is None or not w.at.mode or t._leaf is None or t._det:
         return
     if t._leaf is t:
