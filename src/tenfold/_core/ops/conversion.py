@@ -1,62 +1,89 @@
-"""Other dtypes, other devices; writing whole tensors."""
+"""Other dtypes, other devices; single elements as Python numbers; writing whole tensors."""
 
 from __future__ import annotations
 
+import math
+
 from ..ir import dtypes
+from ..ir.dtypes import BOOL, COMPLEX, FLOAT, INT, decode
 from ..ir.dtypes import dtype as dtype_class
-from ..ir.shapes import layout
+from ..ir.shapes import broadcast_shapes, layout, number
 from ..ir.special import CAST
+from ..trace.flush import array_of
 from ..trace.handle import Tensor, layout_of, tls
 from ..trace.walk import check_writable
+from . import declare
 from .creation import filled, tensor
-from .declare import PUBLIC, function, meta_tensor, overwrite
+from .declare import function, meta_tensor, overwrite, promoted, publish, python_number, store_out
 from .devices import device, device_name
 from .shape import clone, format_kind
+
+# --- dtypes and devices --------------------------------------------------------------------------------------------
+
+
+def _to_arguments(args: tuple, kwargs: dict) -> tuple:
+    """(dtype, device, copy, memory_format) of the three forms of `to`: (dtype), (device, dtype) and (other)."""
+    rest = list(args)
+    d = where = None
+    if rest and isinstance(rest[0], Tensor) or "other" in kwargs:
+        other = rest.pop(0) if rest else kwargs["other"]
+        if not isinstance(other, Tensor):
+            raise TypeError(f"to(): argument 'other' must be Tensor, not {type(other).__name__}")
+        d, where = layout_of(other).dtype, layout_of(other).device
+    elif rest and isinstance(rest[0], dtype_class):
+        d = rest.pop(0)
+        if "device" in kwargs and rest and isinstance(rest[0], dtype_class):
+            raise TypeError("to() received an invalid combination of arguments: two dtypes")
+    elif rest and not isinstance(rest[0], bool):
+        if not (rest[0] is None or isinstance(rest[0], (str, int, device))):
+            kind = type(rest[0]).__name__
+            raise TypeError(f"to() received an invalid combination of arguments: the first is a dtype, a device or a tensor, not {kind}")
+        where = rest.pop(0)
+        if rest and (rest[0] is None or isinstance(rest[0], dtype_class)):
+            d = rest.pop(0)
+    if len(rest) > 2 or any(not isinstance(x, bool) for x in rest):
+        raise TypeError(f"to() received an invalid combination of arguments: {rest!r} after the dtype or device, where non_blocking and copy go")
+    unknown = set(kwargs) - {"other", "dtype", "device", "non_blocking", "copy", "memory_format"}
+    if unknown:
+        raise TypeError(f"to() got an unexpected keyword argument '{unknown.pop()}'")
+    d = d if kwargs.get("dtype") is None else kwargs["dtype"]
+    if d is not None and not isinstance(d, dtype_class):
+        raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(d).__name__}")
+    where = where if kwargs.get("device") is None else kwargs["device"]
+    copy = rest[1] if len(rest) > 1 else kwargs.get("copy", False)
+    return d, where, copy, kwargs.get("memory_format")
 
 
 @function(where="Tensor")
 def to(self, *args, **kwargs):
     """The tensor with another dtype or on another device; itself where nothing changes.
 
-    Args: a dtype, a device, both, or another tensor to be like; copy=True always copies; non_blocking has no effect."""
-    d, where, copy, fmt = None, None, kwargs.get("copy", False), kwargs.get("memory_format")
-    rest = list(args)
-    if rest and isinstance(rest[0], Tensor):
-        other = rest.pop(0)
-        d, where = layout_of(other).dtype, layout_of(other).device
-    elif rest and isinstance(rest[0], dtype_class):
-        d = rest.pop(0)
-    elif rest and (rest[0] is None or isinstance(rest[0], (str, int, device)) and not isinstance(rest[0], bool)):
-        where = rest.pop(0)
-        if rest and (rest[0] is None or isinstance(rest[0], dtype_class)):
-            d = rest.pop(0)
-    elif rest and not isinstance(rest[0], bool):
-        raise TypeError(f"to() received an invalid combination of arguments: the first is a dtype, a device or a tensor, not {type(rest[0]).__name__}")
-    if len(rest) > 1:
-        copy = rest[1]
-    d = kwargs.get("dtype", d) if kwargs.get("dtype") is not None else d
-    where = kwargs.get("device", where) if kwargs.get("device") is not None else where
-    if isinstance(kwargs.get("other"), Tensor):
-        d, where = layout_of(kwargs["other"]).dtype, layout_of(kwargs["other"]).device
+    Args: a dtype, a device, both, or another tensor to be like; then non_blocking (which has no effect) and copy=True,
+    which always copies; memory_format says how a copy lies in memory.
+    Returns: the tensor itself, or a new one; gradients pass through."""
+    if len(args) == 1 and not kwargs and isinstance(args[0], dtype_class):
+        return self if layout_of(self).dtype is args[0] else CAST.call(self, args[0])
+    d, where, copy, fmt = _to_arguments(args, kwargs)
     lay = layout_of(self)
     name = lay.device if where is None else device_name(where)
     if name != lay.device:
         if name == "cpu":
             raise NotImplementedError("Cannot copy out of meta tensor; no data! Use to_empty() or make the tensor on the CPU.")
         return meta_tensor(layout(lay.shape, lay.strides, d or lay.dtype, "meta"))
-    if (d is None or d is lay.dtype) and not copy:
-        if fmt is None or format_kind(fmt) == "preserve":
-            return self
-        return self.contiguous(memory_format=fmt)
+    keep = fmt is None or format_kind(fmt) == "preserve"
     if d is None or d is lay.dtype:
-        return clone(self, memory_format=fmt)
+        if copy:
+            return clone(self, memory_format=fmt)
+        return self if keep else self.contiguous(memory_format=fmt)
     out = CAST.call(self, d)
-    return out if fmt is None or format_kind(fmt) == "preserve" else out.contiguous(memory_format=fmt)
+    return out if keep else out.contiguous(memory_format=fmt)
 
 
 def _cast(name: str, d: dtype_class):
     def method(self, memory_format=None):
-        return to(self, d)
+        if layout_of(self).dtype is d and memory_format is None:
+            return self
+        return to(self, d, memory_format=memory_format)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"The tensor as {d}; itself where it is."
@@ -72,13 +99,146 @@ for _name, _d in (
 
 
 @function(where="Tensor")
-def copy_(self, src, non_blocking=False):
-    """Writes the elements of src (broadcast, converted) into the tensor."""
-    if not isinstance(src, Tensor):
-        src = tensor(src, dtype=layout_of(self).dtype)
-    check_writable(self, tls.walk)
+def chalf(self, memory_format=None):
+    """Not there: tenfold has no complex32."""
+    raise NotImplementedError("chalf: tenfold has no dtype complex32; use cfloat() for complex64")
+
+
+@function(where="Tensor")
+def type_as(self, other):
+    """The tensor with the dtype and device of other."""
+    if not isinstance(other, Tensor):
+        raise TypeError(f"type_as(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}")
+    return to(self, other)
+
+
+@function(where="Tensor")
+def cpu(self, memory_format=None):
+    """The tensor on the CPU: itself."""
+    return to(self, "cpu", memory_format=memory_format)
+
+
+@function(where="Tensor")
+def cuda(self, device=None, non_blocking=False, memory_format=None):
+    """The tensor on a GPU. Raises AssertionError: tenfold has no GPU backend yet."""
+    return to(self, "cuda" if device is None else device)
+
+
+@function
+def get_device(input) -> int:
+    """The number of the GPU that the tensor is on; -1 for the CPU."""
+    return -1
+
+
+@function
+def is_floating_point(input) -> bool:
+    """Whether the dtype is a real floating-point one."""
+    return _dtype_of("is_floating_point", input).is_floating_point
+
+
+@function
+def is_complex(input) -> bool:
+    """Whether the dtype is complex."""
+    return _dtype_of("is_complex", input).is_complex
+
+
+@function
+def is_signed(input) -> bool:
+    """Whether the dtype has negative numbers."""
+    return _dtype_of("is_signed", input).is_signed
+
+
+def _dtype_of(name: str, input) -> dtype_class:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    return layout_of(input).dtype
+
+
+@function(where="torch")
+def can_cast(from_, to) -> bool:
+    """Whether a result of one dtype may be stored in the other: not complex in real, floats in integers, numbers in bool."""
+    return declare.can_cast(from_, to)
+
+
+@function(where="torch")
+def promote_types(type1, type2) -> dtype_class:
+    """The dtype in which the two meet."""
+    for position, d in ((1, type1), (2, type2)):
+        if not isinstance(d, dtype_class):
+            raise TypeError(f"promote_types(): argument 'type{position}' (position {position}) must be torch.dtype, not {type(d).__name__}")
+    return dtypes.promote(type1, type2)
+
+
+@function(where="torch")
+def result_type(tensor1, tensor2) -> dtype_class:
+    """The dtype of arithmetic on the two, tensors or numbers."""
+    lays = []
+    for x in (tensor1, tensor2):
+        lays.append(layout_of(x) if isinstance(x, Tensor) else number(type(python_number(x))))
+    return promoted(lays)
+
+
+# --- one element as a Python number --------------------------------------------------------------------------------------
+
+
+def _only_element(self):
     lay = layout_of(self)
-    if layout_of(src).shape != lay.shape:
+    if lay.numel != 1:
+        raise ValueError(f"only one element tensors can be converted to Python scalars, this one has shape {list(lay.shape)}")
+    a = array_of(self)
+    return (decode(a, lay.dtype) if lay.dtype.half else a).item()
+
+
+def _real_element(self):
+    x = _only_element(self)
+    if isinstance(x, complex):
+        if x.imag:
+            raise RuntimeError(f"value cannot be converted to type double without overflow: {x} has an imaginary part")
+        x = x.real
+    return x
+
+
+@function(where="Tensor", aliases=("__long__",))
+def __int__(self):
+    return int(_real_element(self))
+
+
+@function(where="Tensor")
+def __float__(self):
+    return float(_real_element(self))
+
+
+@function(where="Tensor")
+def __complex__(self):
+    return complex(_only_element(self))
+
+
+@function(where="Tensor")
+def __index__(self):
+    lay = layout_of(self)
+    if lay.dtype.category > INT or lay.numel != 1:
+        raise TypeError(f"only integer tensors of a single element can be converted to an index, not {lay.dtype} of shape {list(lay.shape)}")
+    return int(_only_element(self))
+
+
+publish(lambda self: bool(self), "__nonzero__", "Tensor")
+
+
+# --- writing whole tensors -------------------------------------------------------------------------------------------------
+
+
+@function(where="Tensor")
+def copy_(self, src, non_blocking=False):
+    """Writes the elements of src (broadcast, converted) into the tensor. Raises RuntimeError where shapes do not fit."""
+    lay = layout_of(self)
+    if not isinstance(src, Tensor):
+        src = tensor(src, dtype=lay.dtype)
+    check_writable(self, tls.walk)
+    given = layout_of(src)
+    if given.shape != lay.shape:
+        shape = broadcast_shapes(lay.shape, given.shape)
+        if shape != lay.shape:
+            raise RuntimeError(f"copy_: output with shape {list(lay.shape)} doesn't match the broadcast shape {list(shape)}")
         src = src.expand(lay.shape)
     if layout_of(src).strides != lay.strides or src._st is not None:
         src = clone(src)
@@ -95,11 +255,34 @@ def fill_(self, value):
     return overwrite_filled(self, value)
 
 
+publish(fill_, "fill_", "torch")
+
+
+def check_fits(value, d: dtype_class) -> None:
+    """RuntimeError for a number that the dtype cannot hold."""
+    if isinstance(value, complex):
+        if d.category != COMPLEX and value.imag:
+            raise RuntimeError(f"value cannot be converted to type {d} without overflow: {value} has an imaginary part")
+        value = value.real
+    if d.category == BOOL or d.category == COMPLEX:
+        return
+    if d.category == INT:
+        info = dtypes.iinfo(d)
+        low = info.min if info.min else -info.max
+        fits = math.isfinite(value) and low <= int(value) <= info.max
+    else:
+        fits = not math.isfinite(value) or abs(value) <= dtypes.finfo(d).max
+    if not fits:
+        raise RuntimeError(f"value cannot be converted to type {d} without overflow: {value}")
+
+
 def overwrite_filled(t: Tensor, value) -> Tensor:
     check_writable(t, tls.walk)
     lay = layout_of(t)
-    if isinstance(value, complex) and not lay.dtype.is_complex:
-        raise RuntimeError("value cannot be converted to type float without overflow: a complex number does not fit in a real tensor")
+    value = python_number(value)
+    check_fits(value, lay.dtype)
+    if isinstance(value, complex) and lay.dtype.category <= FLOAT:
+        value = value.real
     return overwrite(t, filled(lay.shape, value, lay.dtype, lay.device))
 
 
@@ -109,72 +292,8 @@ def zero_(input):
     return overwrite_filled(input, 0)
 
 
-# --- what kind of numbers ------------------------------------------------------------------------------------------------------
-
-
 @function
-def is_floating_point(input) -> bool:
-    """Whether the dtype is a floating-point one."""
-    return layout_of(input).dtype.is_floating_point
-
-
-@function
-def is_complex(input) -> bool:
-    """Whether the dtype is complex."""
-    return layout_of(input).dtype.is_complex
-
-
-@function
-def is_signed(input) -> bool:
-    """Whether the dtype has negative numbers."""
-    return layout_of(input).dtype.is_signed
-
-
-@function
-def type_as(self, other):
-    """The tensor with the dtype of another."""
-    return to(self, layout_of(other).dtype)
-
-
-PUBLIC["torch"].pop("type_as", None)
-
-
-@function(where="Tensor")
-def cpu(self, memory_format=None):
-    """The tensor on the CPU: itself."""
-    return to(self, "cpu")
-
-
-@function(where="Tensor")
-def cuda(self, device=None, non_blocking=False, memory_format=None):
-    """There is no GPU backend yet: raises as PyTorch without CUDA."""
-    return to(self, "cuda")
-
-
-def _number(self):
-    n = layout_of(self).numel
-    if n != 1:
-        raise RuntimeError(f"a Tensor with {n} elements cannot be converted to Scalar")
-    return self.item()
-
-
-@function(where="Tensor")
-def __float__(self) -> float:
-    return float(_number(self))
-
-
-@function(where="Tensor")
-def __int__(self) -> int:
-    return int(_number(self))
-
-
-@function(where="Tensor")
-def __complex__(self) -> complex:
-    return complex(_number(self))
-
-
-@function(where="Tensor")
-def __index__(self) -> int:
-    if layout_of(self).numel != 1 or layout_of(self).dtype.category > 1:
-        raise TypeError("only integer tensors of a single element can be converted to an index")
-    return int(self.item())
+def fill(input, value, *, out=None):
+    """A tensor like input with one value (a number or a 0-d tensor) everywhere."""
+    r = fill_(clone(input), value)
+    return r if out is None else store_out(out, r, "fill")
