@@ -451,6 +451,8 @@ def _fetcher(h: History, create: bool) -> Callable[[int], Tensor]:
 
 
 def _saved_handle(array, lay: Layout, hist) -> Tensor:
+    if not lay.flat and not lay.dense:  # elements that share memory would share their gradients too
+        lay = layout(lay.shape, None, lay.dtype, lay.device)
     st = Storage(flatten(array, lay))
     st.name = lay.dtype.name
     st.hist = hist
