@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import shapes
-from ..ir.dtypes import BOOL, COMPLEX, FLOAT, INT, bool_, dtype, get_default_dtype, of_number, promote
+from ..ir.dtypes import BOOL, COMPLEX, FLOAT, INT, bool_, complex128, dtype, float64, get_default_dtype, int64, of_number, promote
 from ..ir.operation import TENSOR, Operation, Primitive, freeze
 from ..ir.shapes import Layout, Size, broadcast_shapes, layout, result_strides
 from ..ir.special import CAST, UNREAD, WRITE, convert
@@ -655,6 +655,8 @@ def elementwise(*, kind="same", where="torch Tensor", aliases=(), gradient=None,
 
         def kernel(spec):
             compute = kinds(promoted(spec.lays))[0]
+            if all(l.number for l in spec.lays):  # numbers among themselves are Python's
+                compute = _WIDEST[compute.category]
             return pointwise_kernel(spec, fn, compute)
 
         op = Primitive(
@@ -690,6 +692,7 @@ def pointwise_layout(lays: Sequence[Layout], d: dtype) -> Layout:
     return layout(shape, result_strides(shape, tensors), d, first.device)
 
 
+_WIDEST = {BOOL: bool_, INT: int64, FLOAT: float64, COMPLEX: complex128}
 _KIND_OF = {BOOL: bool, INT: int, FLOAT: float, COMPLEX: complex}
 
 
