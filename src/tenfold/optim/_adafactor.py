@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import tenfold as torch
 from tenfold import Tensor
-from tenfold.optim.adam import toward
+from tenfold.optim.adam import near_end, toward
 from tenfold.optim.optimizer import Optimizer, ParamsT, check_lr
 
 __all__ = ["Adafactor"]
 
 
-@torch.composite(data=("shrink", "fresh", "rho", "eps1", "eps2", "d"))
+@torch.composite(data=("shrink", "share", "rho"))
 def adafactor_update(
-    params, grads, row_vars, col_vars, variances, shrink, fresh, rho, eps1, eps2, d, light, decays, maximize
+    params, grads, row_vars, col_vars, variances, shrink, share, rho, eps1, eps2, d, light, decays, maximize
 ):
     """One step: new (parameters, row averages, column averages, averages of g²).
 
-    Matrices have row_vars and col_vars, vectors and scalars have variances; the others are None. `fresh` is the share
-    of the new gradient in the averages, `rho` the largest relative step.
+    Matrices have row_vars and col_vars, vectors and scalars have variances; the others are None. `share` and
+    `light` move the averages, `rho` is the largest relative step.
     """
     new_params, new_rows, new_cols, new_variances = [], [], [], []
     for i, p in enumerate(params):
@@ -27,13 +27,13 @@ def adafactor_update(
         if decays:
             p = p * shrink
         if variances is None:
-            row = toward(row_vars[i], g.norm(dim=-1, keepdim=True).square() / g.size(-1), fresh, light)
-            col = toward(col_vars[i], g.norm(dim=-2, keepdim=True).square() / g.size(-2), fresh, light)
+            row = toward(row_vars[i], g.norm(dim=-1, keepdim=True).square() / g.size(-1), share, light)
+            col = toward(col_vars[i], g.norm(dim=-2, keepdim=True).square() / g.size(-2), share, light)
             estimate = row @ col / row.mean(dim=-2, keepdim=True).clamp(min=eps1)
             new_rows.append(row)
             new_cols.append(col)
         else:
-            estimate = toward(variances[i], g * g, fresh, light)
+            estimate = toward(variances[i], g * g, share, light)
             new_variances.append(estimate)
         step = estimate.clamp(min=eps1 * eps1).rsqrt() * g
         clip = (step.norm(2) / (root_numel * d)).clamp(min=1.0)
@@ -124,7 +124,7 @@ class Adafactor(Optimizer):
         if eps1 is None:
             eps1 = torch.finfo(block.params[0].dtype).eps
         weight_decay = float(group["weight_decay"])
-        fresh = step ** group["beta2_decay"]
+        share, light = near_end(float(step ** group["beta2_decay"]))
         params, rows, cols, variances = adafactor_update(
             block.params,
             block.grads,
@@ -132,12 +132,12 @@ class Adafactor(Optimizer):
             block["col_var"],
             block["variance"],
             1 - lr * weight_decay,
-            float(fresh),
+            share,
             min(lr, 1 / step**0.5),
             float(eps1),
             float(eps2),
             float(group["d"]),
-            fresh < 0.5,
+            light,
             weight_decay != 0,
             bool(group["maximize"]),
         )

@@ -11,14 +11,19 @@ from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_betas, chec
 __all__ = ["Adam"]
 
 
-def toward(average, value, weight, light):
-    """`average` moved by `weight` of the way to `value`; `light` says that weight < 0.5, which rounds from that end."""
+def near_end(weight):
+    """(share, light) for `toward`: the weight, or what is left of it where it is the larger part."""
+    return (weight, True) if weight < 0.5 else (1 - weight, False)
+
+
+def toward(average, value, share, light):
+    """`average` moved to `value` by a share of the way (light), or all the way but for that share."""
     if light:
-        return average + weight * (value - average)
-    return value - (value - average) * (1 - weight)
+        return average + share * (value - average)
+    return value - (value - average) * share
 
 
-@torch.composite(data=("shrink", "weight_decay", "beta2", "fresh1", "fresh2", "eps", "step_size", "root_bias2"))
+@torch.composite(data=("shrink", "weight_decay", "beta2", "share1", "fresh2", "eps", "step_size", "root_bias2"))
 def adam_update(
     params,
     grads,
@@ -28,7 +33,7 @@ def adam_update(
     shrink,
     weight_decay,
     beta2,
-    fresh1,
+    share1,
     fresh2,
     eps,
     step_size,
@@ -39,9 +44,9 @@ def adam_update(
 ):
     """One step: new (parameters, averages of g, averages of g², their maxima or None).
 
-    `fresh1`, `fresh2` are 1 - beta1, 1 - beta2; `step_size` and `root_bias2` hold the corrections of the averages'
-    start at zero; `decay` is "none", "gradient" (weight_decay * p joins the gradient) or "weight" (p shrinks by the
-    factor `shrink`).
+    `share1` and `light` move the first average, `fresh2` is 1 - beta2; `step_size` and `root_bias2` hold the corrections
+    of the averages' start at zero; `decay` is "none", "gradient" (weight_decay * p joins the gradient) or "weight" (p
+    shrinks by the factor `shrink`).
     """
     new_params, new_avgs, new_sqs, new_maxima = [], [], [], []
     for i, p in enumerate(params):
@@ -50,7 +55,7 @@ def adam_update(
             p = p * shrink
         elif decay == "gradient":
             g = g + weight_decay * p
-        exp_avg = toward(exp_avgs[i], g, fresh1, light)
+        exp_avg = toward(exp_avgs[i], g, share1, light)
         exp_avg_sq = exp_avg_sqs[i] * beta2 + fresh2 * g * g
         second = exp_avg_sq
         if max_exp_avg_sqs is not None:
@@ -146,7 +151,7 @@ class Adam(Optimizer):
         beta2 = number(beta2, group)
         weight_decay = group["weight_decay"]
         decay = "none" if weight_decay == 0 else "weight" if group["decoupled_weight_decay"] else "gradient"
-        fresh1 = 1 - beta1
+        share1, light = near_end(1 - beta1)
         weight_decay = float(weight_decay)
         maxima = block["max_exp_avg_sq"] if group["amsgrad"] else None
         params, exp_avgs, exp_avg_sqs, new_maxima = adam_update(
@@ -158,12 +163,12 @@ class Adam(Optimizer):
             1 - lr * weight_decay,
             weight_decay,
             beta2,
-            fresh1,
+            share1,
             1 - beta2,
             float(group["eps"]),
             lr / (1 - beta1**step),
             (1 - beta2**step) ** 0.5,
-            bool(fresh1 < 0.5),
+            light,
             decay,
             bool(group["maximize"]),
         )

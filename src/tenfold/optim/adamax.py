@@ -6,23 +6,23 @@ from typing import Any
 
 import tenfold as torch
 from tenfold import Tensor
-from tenfold.optim.adam import toward
+from tenfold.optim.adam import near_end, toward
 from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_betas, check_lr, number
 
 __all__ = ["Adamax"]
 
 
-@torch.composite(data=("weight_decay", "fresh1", "beta2", "eps", "step_size"))
+@torch.composite(data=("weight_decay", "share1", "beta2", "eps", "step_size"))
 def adamax_update(
-    params, grads, exp_avgs, exp_infs, weight_decay, fresh1, beta2, eps, step_size, light, decays, maximize
+    params, grads, exp_avgs, exp_infs, weight_decay, share1, beta2, eps, step_size, light, decays, maximize
 ):
-    """One step: new (parameters, averages of g, decaying maxima of abs(g)); `fresh1` is 1 - beta1."""
+    """One step: new (parameters, averages of g, decaying maxima of abs(g))."""
     new_params, new_avgs, new_infs = [], [], []
     for i, p in enumerate(params):
         g = -grads[i] if maximize else grads[i]
         if decays:
             g = g + weight_decay * p
-        exp_avg = toward(exp_avgs[i], g, fresh1, light)
+        exp_avg = toward(exp_avgs[i], g, share1, light)
         exp_inf = torch.maximum(exp_infs[i] * beta2, g.abs() + eps)
         new_params.append(p - step_size * exp_avg / exp_inf)
         new_avgs.append(exp_avg)
@@ -95,6 +95,7 @@ class Adamax(Optimizer):
     def update(self, group, block):
         step = block.advance()
         beta1, beta2 = (float(b) for b in group["betas"])
+        share1, light = near_end(1 - beta1)
         weight_decay = float(group["weight_decay"])
         params, exp_avgs, exp_infs = adamax_update(
             block.params,
@@ -102,11 +103,11 @@ class Adamax(Optimizer):
             block["exp_avg"],
             block["exp_inf"],
             weight_decay,
-            1 - beta1,
+            share1,
             beta2,
             float(group["eps"]),
             number(group["lr"], group) / (1 - beta1**step),
-            1 - beta1 < 0.5,
+            light,
             weight_decay != 0,
             bool(group["maximize"]),
         )

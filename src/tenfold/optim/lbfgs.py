@@ -207,7 +207,7 @@ class LBFGS(Optimizer):
         for p in self._params:
             real = torch.view_as_real(p) if p.dtype.is_complex else p
             end = begin + real.numel()
-            real.add_(d[begin:end].view_as(real), alpha=length)
+            real.add_(d[begin:end].reshape(real.shape), alpha=length)
             begin = end
 
 

@@ -6,7 +6,7 @@ import math
 
 import tenfold as torch
 from tenfold import Tensor
-from tenfold.optim.adam import toward
+from tenfold.optim.adam import near_end, toward
 from tenfold.optim.optimizer import Optimizer, ParamsT, check_lr
 
 __all__ = ["Muon"]
@@ -18,23 +18,23 @@ def orthogonalized(g: Tensor, coefficients: tuple, steps: int, eps: float) -> Te
     x = g.bfloat16()
     tall = x.size(0) > x.size(1)
     if tall:
-        x = x.T
+        x = x.t()
     x = x / x.norm().clamp(min=eps)
     for _ in range(steps):
-        gram = x @ x.T
+        gram = x @ x.t()
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.T if tall else x
+    return x.t() if tall else x
 
 
-@torch.composite(data=("lr", "shrink", "fresh", "momentum"))
+@torch.composite(data=("lr", "shrink", "share", "ahead"))
 def muon_update(
     params,
     grads,
     buffers,
     lr,
     shrink,
-    fresh,
-    momentum,
+    share,
+    ahead,
     scales,
     coefficients,
     eps,
@@ -43,13 +43,13 @@ def muon_update(
     light,
     ahead_is_light,
 ):
-    """One step: new (parameters, momentum buffers); `fresh` is 1 - momentum, `scales` holds factors of lr."""
+    """One step: new (parameters, momentum buffers); `scales` holds factors of lr."""
     new_params, new_buffers = [], []
     for p, g, buffer, scale in zip(params, grads, buffers, scales, strict=True):
-        buffer = toward(buffer, g, fresh, light)
-        direction = toward(g, buffer, momentum, ahead_is_light) if nesterov else buffer
+        buffer = toward(buffer, g, share, light)
+        direction = toward(g, buffer, ahead, ahead_is_light) if nesterov else buffer
         direction = orthogonalized(direction, coefficients, steps, eps).to(p.dtype)
-        new_params.append(p * shrink - lr * scale * direction)
+        new_params.append(p * shrink - lr * (scale * direction))
         new_buffers.append(buffer)
     return new_params, new_buffers
 
@@ -136,22 +136,24 @@ class Muon(Optimizer):
         if group["ns_steps"] >= 100:
             raise ValueError(f"Number of steps must be less than 100, but ns_steps={group['ns_steps']}")
         lr = float(group["lr"])
-        momentum = group["momentum"]
+        momentum = float(group["momentum"])
+        share, light = near_end(1 - momentum)
+        ahead, ahead_is_light = near_end(momentum)
         params, buffers = muon_update(
             block.params,
             block.grads,
             block["momentum_buffer"],
             lr,
             1.0 - lr * group["weight_decay"],
-            1.0 - momentum,
-            float(momentum),
+            share,
+            ahead,
             tuple(scale_for(group["adjust_lr_fn"], p.shape) for p in block.params),
             tuple(group["ns_coefficients"]),
             float(group["eps"]),
             group["ns_steps"],
             bool(group["nesterov"]),
-            1 - momentum < 0.5,
-            momentum < 0.5,
+            light,
+            ahead_is_light,
         )
         block.write(params, {"momentum_buffer": buffers})
 

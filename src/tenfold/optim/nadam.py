@@ -7,14 +7,14 @@ from typing import Any
 import tenfold as torch
 from tenfold import Tensor
 from tenfold.optim._blocks import rounded
-from tenfold.optim.adam import toward
+from tenfold.optim.adam import near_end, toward
 from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_betas, check_lr, number
 
 __all__ = ["NAdam"]
 
 
 @torch.composite(
-    data=("shrink", "weight_decay", "fresh1", "beta2", "fresh2", "bias2", "eps", "share_of_grad", "share_of_average")
+    data=("shrink", "weight_decay", "share1", "beta2", "fresh2", "bias2", "eps", "share_of_grad", "share_of_average")
 )
 def nadam_update(
     params,
@@ -23,7 +23,7 @@ def nadam_update(
     exp_avg_sqs,
     shrink,
     weight_decay,
-    fresh1,
+    share1,
     beta2,
     fresh2,
     bias2,
@@ -42,7 +42,7 @@ def nadam_update(
             p = p * shrink
         elif decay == "gradient":
             g = g + weight_decay * p
-        exp_avg = toward(exp_avgs[i], g, fresh1, light)
+        exp_avg = toward(exp_avgs[i], g, share1, light)
         exp_avg_sq = exp_avg_sqs[i] * beta2 + fresh2 * g * g
         denom = (exp_avg_sq / bias2).sqrt() + eps
         p = p - share_of_grad * g / denom
@@ -132,6 +132,7 @@ class NAdam(Optimizer):
         step = block.advance()
         lr = number(group["lr"], group)
         beta1, beta2 = (float(b) for b in group["betas"])
+        share1, light = near_end(1 - beta1)
         weight_decay = float(group["weight_decay"])
         decay = "none" if weight_decay == 0 else "weight" if group["decoupled_weight_decay"] else "gradient"
         momentum_decay = group["momentum_decay"]
@@ -146,14 +147,14 @@ class NAdam(Optimizer):
             block["exp_avg_sq"],
             1 - lr * weight_decay,
             weight_decay,
-            1 - beta1,
+            share1,
             beta2,
             1 - beta2,
             1 - beta2**step,
             float(group["eps"]),
             lr * (1.0 - mu) / (1.0 - mu_product),
             lr * mu_next / (1.0 - mu_product * mu_next),
-            1 - beta1 < 0.5,
+            light,
             decay,
             bool(group["maximize"]),
         )

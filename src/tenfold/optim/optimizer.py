@@ -456,7 +456,7 @@ def _cast(value: Any, p: Tensor, float32_step: bool, key: str | None = None) -> 
     if isinstance(value, Tensor):
         if key == "step":
             return value.to(dtype=torch.float32, device=p.device) if float32_step else value
-        if p.is_floating_point():
+        if p.dtype.is_floating_point:
             return value.to(dtype=p.dtype, device=p.device)
         return value.to(device=p.device)
     if isinstance(value, dict):

@@ -6,14 +6,14 @@ from typing import Any
 
 import tenfold as torch
 from tenfold import Tensor
-from tenfold.optim.adam import toward
+from tenfold.optim.adam import near_end, toward
 from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_betas, check_lr, number
 
 __all__ = ["RAdam"]
 
 
 @torch.composite(
-    data=("shrink", "weight_decay", "fresh1", "beta2", "fresh2", "bias1", "root_bias2", "lr", "rectify", "eps")
+    data=("shrink", "weight_decay", "share1", "beta2", "fresh2", "bias1", "root_bias2", "lr", "rectify", "eps")
 )
 def radam_update(
     params,
@@ -22,7 +22,7 @@ def radam_update(
     exp_avg_sqs,
     shrink,
     weight_decay,
-    fresh1,
+    share1,
     beta2,
     fresh2,
     bias1,
@@ -43,7 +43,7 @@ def radam_update(
             p = p * shrink
         elif decay == "gradient":
             g = g + weight_decay * p
-        exp_avg = toward(exp_avgs[i], g, fresh1, light)
+        exp_avg = toward(exp_avgs[i], g, share1, light)
         exp_avg_sq = exp_avg_sqs[i] * beta2 + fresh2 * g * g
         direction = exp_avg / bias1 * lr
         if adaptive:
@@ -123,6 +123,7 @@ class RAdam(Optimizer):
         step = block.advance()
         lr = number(group["lr"], group)
         beta1, beta2 = (float(b) for b in group["betas"])
+        share1, light = near_end(1 - beta1)
         weight_decay = float(group["weight_decay"])
         decay = "none" if weight_decay == 0 else "weight" if group["decoupled_weight_decay"] else "gradient"
         bias2 = 1 - beta2**step
@@ -140,7 +141,7 @@ class RAdam(Optimizer):
             block["exp_avg_sq"],
             1 - lr * weight_decay,
             weight_decay,
-            1 - beta1,
+            share1,
             beta2,
             1 - beta2,
             1 - beta1**step,
@@ -149,7 +150,7 @@ class RAdam(Optimizer):
             rectify,
             float(group["eps"]),
             adaptive,
-            1 - beta1 < 0.5,
+            light,
             decay,
             bool(group["maximize"]),
         )

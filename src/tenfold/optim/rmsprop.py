@@ -6,13 +6,13 @@ from typing import Any
 
 import tenfold as torch
 from tenfold import Tensor
-from tenfold.optim.adam import toward
+from tenfold.optim.adam import near_end, toward
 from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_lr, number
 
 __all__ = ["RMSprop"]
 
 
-@torch.composite(data=("weight_decay", "alpha", "fresh", "eps", "momentum", "lr"))
+@torch.composite(data=("weight_decay", "alpha", "fresh", "share", "eps", "momentum", "lr"))
 def rmsprop_update(
     params,
     grads,
@@ -22,6 +22,7 @@ def rmsprop_update(
     weight_decay,
     alpha,
     fresh,
+    share,
     eps,
     momentum,
     lr,
@@ -38,7 +39,7 @@ def rmsprop_update(
         square_avg = square_avgs[i] * alpha + fresh * g * g
         variance = square_avg
         if grad_avgs is not None:
-            mean = toward(grad_avgs[i], g, fresh, light)
+            mean = toward(grad_avgs[i], g, share, light)
             variance = square_avg - mean * mean
             new_means.append(mean)
         denom = variance.sqrt() + eps
@@ -136,6 +137,7 @@ class RMSprop(Optimizer):
         weight_decay = float(group["weight_decay"])
         momentum = group["momentum"]
         alpha = group["alpha"]
+        share, light = near_end(float(1 - alpha))
         grad_avgs = block["grad_avg"] if group["centered"] else None
         buffers = block["momentum_buffer"] if momentum > 0 else None
         params, square_avgs, new_means, new_buffers = rmsprop_update(
@@ -147,10 +149,11 @@ class RMSprop(Optimizer):
             weight_decay,
             float(alpha),
             float(1 - alpha),
+            share,
             float(group["eps"]),
             float(momentum),
             number(group["lr"], group),
-            1 - alpha < 0.5,
+            light,
             weight_decay != 0,
             bool(group["maximize"]),
         )

@@ -38,7 +38,7 @@ def get_ema_multi_avg_fn(decay=0.999):
     @torch.no_grad()
     def ema_update(ema_param_list, current_param_list, _):
         for average, current in zip(ema_param_list, current_param_list, strict=True):
-            if average.is_floating_point() or average.is_complex():
+            if average.dtype.is_floating_point or average.dtype.is_complex:
                 average.lerp_(current, 1 - decay)
             else:
                 average.copy_(average * decay + current * (1 - decay))
@@ -52,7 +52,7 @@ def get_swa_multi_avg_fn():
     @torch.no_grad()
     def swa_update(averaged_param_list, current_param_list, num_averaged):
         for average, current in zip(averaged_param_list, current_param_list, strict=True):
-            if average.is_floating_point() or average.is_complex():
+            if average.dtype.is_floating_point or average.dtype.is_complex:
                 average.lerp_(current, 1 / (float(num_averaged) + 1))
             else:
                 average.add_(((current - average) / (num_averaged + 1)).to(average.dtype))
