@@ -44,9 +44,9 @@ def adam_update(
 ):
     """One step: new (parameters, averages of g, averages of g², their maxima or None).
 
-    `share1` and `light` move the first average, `fresh2` is 1 - beta2; `step_size` and `root_bias2` hold the corrections
-    of the averages' start at zero; `decay` is "none", "gradient" (weight_decay * p joins the gradient) or "weight" (p
-    shrinks by the factor `shrink`).
+    `share1` and `light` move the first average; `fresh2` is 1 - beta2; `step_size` and `root_bias2` hold the
+    corrections of the averages' start at zero. `decay` is "none", "gradient" (weight_decay * p joins the gradient) or
+    "weight" (p shrinks by the factor `shrink`).
     """
     new_params, new_avgs, new_sqs, new_maxima = [], [], [], []
     for i, p in enumerate(params):

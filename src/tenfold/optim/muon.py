@@ -22,8 +22,13 @@ def orthogonalized(g: Tensor, coefficients: tuple, steps: int, eps: float) -> Te
     x = x / x.norm().clamp(min=eps)
     for _ in range(steps):
         gram = x @ x.t()
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        x = _add_product(a, x, 1.0, _add_product(b, gram, c, gram, gram), x)
     return x.t() if tall else x
+
+
+def _add_product(beta: float, added: Tensor, alpha: float, left: Tensor, right: Tensor) -> Tensor:
+    """beta * added + alpha * (left @ right) of bfloat16 matrices, rounded to bfloat16 once."""
+    return (beta * added.float() + alpha * (left.float() @ right.float())).bfloat16()
 
 
 @torch.composite(data=("lr", "shrink", "share", "ahead"))
