@@ -9,12 +9,13 @@ import numpy as np
 from ..ir.dtypes import FLOAT, int64, promote
 from ..ir.shapes import broadcast_shapes, dim_index, layout
 from . import return_types
-from .declare import PUBLIC, function, operation, primitive
+from .declare import PUBLIC, function, operation, primitive, publish
 from .elementwise import conj
-from .linalg_decompose import _cholesky, eigh_of, lu_of, svd_of, svdvals
-from .linalg_solve import inverse_of, need_matrix, need_square, solution_of, solved, zeros_info
+from .linalg_decompose import _cholesky, eigh_of, lu_of, lu_solve, svd_of, svdvals
+from .linalg_solve import columns, in_columns, inverse_of, need_matrix, need_square, no_problem, solution_of, solved
 from .matmul import adjoint, matmul
 from .norms import matrix_norm_of, vector_norm_of
+from .reduction import stored
 
 __all__ = ["svdvals"]
 
@@ -25,19 +26,19 @@ __all__ = ["svdvals"]
 def inv_ex(A, *, check_errors=False):
     """The inverse, and 0 for each matrix: a named tuple (inverse, info). Singular matrices raise LinAlgError."""
     need_square("linalg.inv_ex", A)
-    return return_types.linalg_inv_ex(inverse_of(A), zeros_info(A))
+    return return_types.linalg_inv_ex(inverse_of(A), no_problem(A))
 
 
 @operation(where="linalg", out=True)
 def solve_ex(A, B, *, left=True, check_errors=False):
     """X such that A X = B, and 0 for each matrix: a named tuple (result, info). Singular matrices raise LinAlgError."""
-    return return_types.linalg_solve_ex(solved(A, B, left), zeros_info(A))
+    return return_types.linalg_solve_ex(solved(A, B, left), no_problem(A))
 
 
 @operation(where="linalg", out=True)
 def cholesky_ex(A, *, upper=False, check_errors=False):
     """The Cholesky factor, and 0 for each matrix: a named tuple (L, info). LinAlgError where not positive definite."""
-    return return_types.linalg_cholesky_ex(_cholesky("linalg.cholesky_ex", A, upper), zeros_info(A))
+    return return_types.linalg_cholesky_ex(_cholesky("linalg.cholesky_ex", A, upper), no_problem(A))
 
 
 @operation(where="linalg", out=True)
@@ -45,14 +46,15 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False):
     """As `lu_factor`, with 0 for each matrix: a named tuple (LU, pivots, info)."""
     need_matrix("torch.linalg.lu_factor_ex", A)
     LU, pivots, _ = lu_of(A, pivot)
-    return return_types.linalg_lu_factor_ex(LU, pivots, zeros_info(A))
+    return return_types.linalg_lu_factor_ex(LU, pivots, no_problem(A))
 
 
 @function(where="torch Tensor", name="lu")
-def torch_lu(A, pivot=True, get_infos=False):
+def torch_lu(A, pivot=True, get_infos=False, out=None):
     """Both LU factors in one matrix, and the row exchanges; with get_infos also 0 for each matrix."""
-    out = lu_factor_ex(A, pivot=pivot)
-    return tuple(out) if get_infos else tuple(out)[:2]
+    r = lu_factor_ex(A, pivot=pivot)
+    r = return_types._lu_with_info(*r) if get_infos else tuple(r)[:2]
+    return stored("lu", r, out)
 
 
 # --- the pseudo-inverse ---------------------------------------------------------------------------------------
@@ -154,7 +156,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
             f" A has shape {list(A.shape)}, B {list(B.shape)}"
         )
     B = B.unsqueeze(-1) if vector else B
-    solution = matmul(_pinv(A, False, None, rcond), B)
+    solution = in_columns(matmul(_pinv(A, False, None, rcond), B))
     nothing = A.new_zeros((0,))
     s = svd_of(A, False)[1]
     rank = A.new_zeros((0,), dtype=int64) if driver == "gels" else _rank(s, tuple(A.shape), None, rcond)
@@ -315,12 +317,11 @@ def vecdot(x, y, *, dim=-1):
 @operation(where="linalg")
 def vander(x, *, N=None):
     """The powers 0 to N - 1 of each element: (*, K) to (*, K, N). Args: N: default K."""
-    if x.dim() == 0:
-        raise RuntimeError("Expected dim > 0, but got 0: linalg.vander takes at least a vector")
-    n = x.shape[-1] if N is None else N
+    n = N if N is not None else x.shape[-1] if x.dim() else 1
     if n <= 1:
         raise RuntimeError(f"N must be greater than 1: linalg.vander got {n}")
     x = x if x.dtype.category >= FLOAT else x.to(int64)
+    x = x.unsqueeze(0) if x.dim() == 0 else x
     ones = (x * 0 + 1).unsqueeze(-1)
     return PUBLIC["torch"]["cat"]([ones, x.unsqueeze(-1).expand((*x.shape, n - 1))], -1).cumprod(-1)
 
@@ -414,8 +415,8 @@ def _householder_gradient(g, out, input, tau):
 
 
 @primitive(
-    rule=lambda input, tau: layout(input.shape, None, input.dtype, input.device), where="linalg torch Tensor", out=True,
-    aliases=("orgqr",), gradient=_householder_gradient,
+    rule=lambda input, tau: columns(input.shape, input.dtype, input.device), where="linalg", out=True,
+    gradient=_householder_gradient,
 )  # fmt: skip
 def householder_product(input, tau):
     """The first columns of a product of Householder reflections, given by the vectors below the diagonal and tau.
@@ -430,3 +431,47 @@ def householder_product(input, tau):
         along = np.einsum("...m,...mn->...n", np.conj(v), out)
         out -= tau[..., k, None, None] * v[..., :, None] * along[..., None, :]
     return out
+
+
+publish(householder_product, "orgqr", "torch Tensor")
+
+
+@primitive(
+    rule=lambda input: (columns(input.shape, input.dtype), layout(_least(input.shape), None, input.dtype)), where="",
+    name="_geqrf", differentiable=False,
+)  # fmt: skip
+def _geqrf(input):
+    h, tau = np.linalg.qr(input, "raw")
+    return np.swapaxes(h, -2, -1), tau
+
+
+def _least(shape):
+    return (*shape[:-2], min(shape[-2:]))
+
+
+@operation(out=True)
+def geqrf(input):
+    """QR as Householder reflections, of which `householder_product` makes Q: a named tuple (a, tau)."""
+    need_matrix("geqrf", input)
+    return return_types.geqrf(*_geqrf(input))
+
+
+@operation(out=True)
+def ormqr(input, tau, other, left=True, transpose=False):
+    """other multiplied by the whole Q of the Householder reflections in input and tau (its adjoint, transpose=True).
+
+    Args: input: (*, M, K); tau: (*, K); other: (*, M, N), or (*, N, M) where not left."""
+    need_matrix("torch.ormqr", input)
+    m, k = input.shape[-2:]
+    wide = input
+    if m > k:
+        wide = PUBLIC["torch"]["cat"]([input, input.new_zeros((*input.shape[:-1], m - k))], -1)
+    Q = householder_product(wide, tau)
+    Q = adjoint(Q) if transpose else Q
+    return in_columns(matmul(Q, other) if left else matmul(other, Q))
+
+
+@function(where="torch Tensor", name="lu_solve")
+def torch_lu_solve(b, LU_data, LU_pivots, *, out=None):
+    """X such that A X = b, where A is given by `lu_factor`: linalg.lu_solve with the arguments in another order."""
+    return stored("lu_solve", lu_solve(LU_data, LU_pivots, b), out)

@@ -9,9 +9,18 @@ import numpy as np
 from ..ir.dtypes import int32
 from ..ir.shapes import Layout, layout, size
 from . import return_types
-from .declare import operation, primitive
+from .declare import PUBLIC, operation, primitive
 from .elementwise import conj
-from .linalg_solve import LinAlgError, columns, guarded, need_matrix, need_square, solution_of, triangular_of
+from .linalg_solve import (
+    LinAlgError,
+    columns,
+    guarded,
+    in_columns,
+    need_matrix,
+    need_square,
+    solution_of,
+    triangular_of,
+)
 from .matmul import adjoint, matmul
 
 # --- shared ---------------------------------------------------------------------------------------------------
@@ -82,7 +91,7 @@ def _minor_text(A: np.ndarray) -> str:
 def _cholesky(name: str, A, upper: bool):
     need_square(name, A)
     L = cholesky_of(adjoint(A) if upper else A)
-    return adjoint(L) * 1 if upper else L
+    return in_columns(adjoint(L)) if upper else L
 
 
 @operation(where="linalg", out=True, grad_name="LinalgCholeskyEx")
@@ -129,8 +138,6 @@ def _qr_gradient(g, out, A, mode):
         by_Q = _total(by_Q, matmul(Y, adjoint(by_V)))
     by_X = _tall_qr_gradient(by_Q, by_U, Q, U)
     by_Y = matmul(Q, by_V) if by_V is not None else Y * 0
-    from .declare import PUBLIC
-
     return PUBLIC["torch"]["cat"]([by_X, by_Y], -1)
 
 
@@ -360,18 +367,30 @@ def _lu_rule(A: Layout, pivot) -> tuple[Layout, Layout, Layout]:
 
 
 def _lu_gradient(g, out, A, pivot):
-    """For square A: P L^-H (tril(L^H g_L, -1) + triu(g_U U^H)) U^-H, both factors in one matrix."""
+    """P L^-H (tril(L^H g_L, -1) + triu(g_U U^H)) U^-H for square matrices; what sticks out on one side is
+    A_2 = P L U_2 or A_2 = L_2 U, a solution with the square part."""
     if g[0] is None:
         return None
     LU, _, P = out
     m, n = A.shape[-2:]
-    if m != n:
-        raise RuntimeError(f"the derivative of LU is not there for matrices that are not square ({m} by {n})")
-    U = LU.triu()
-    L = LU.tril(-1) + diagonal_matrix(LU.diagonal(0, -2, -1) * 0 + 1)
-    inner = matmul(adjoint(L), g[0].tril(-1)).tril(-1) + matmul(g[0].triu(), adjoint(U)).triu()
-    left = triangular_of(adjoint(L), inner, True, True)
-    return matmul(P, adjoint(triangular_of(U, adjoint(left), True, False)))
+    k = min(m, n)
+    square, by = LU.narrow(-2, 0, k).narrow(-1, 0, k), g[0].narrow(-2, 0, k).narrow(-1, 0, k)
+    U = square.triu()
+    low, high = matmul(adjoint(square.tril(-1)), by.tril(-1)) + by.tril(-1), matmul(by.triu(), adjoint(U))
+    rest = None
+    if n > k:
+        by_U, U2 = g[0].narrow(-1, k, n - k), LU.narrow(-1, k, n - k)
+        low = low - matmul(by_U, adjoint(U2))
+        rest = triangular_of(adjoint(square), by_U, True, True)
+    elif m > k:
+        by_L, L2 = g[0].narrow(-2, k, m - k), LU.narrow(-2, k, m - k)
+        high = high - matmul(adjoint(L2), by_L)
+        rest = adjoint(triangular_of(U, adjoint(by_L), True, False))
+    left = triangular_of(adjoint(square), low.tril(-1) + high.triu(), True, True)
+    total = adjoint(triangular_of(U, adjoint(left), True, False))
+    if rest is not None:
+        total = PUBLIC["torch"]["cat"]([total, rest], -1 if n > k else -2)
+    return matmul(P, total)
 
 
 @primitive(rule=_lu_rule, gradient=_lu_gradient, where="", name="_lu", grad_name="LinalgLuFactorEx")
@@ -405,8 +424,6 @@ def unpacked(LU):
     L = LU.narrow(-1, 0, k).tril(-1)
     ones = LU.new_ones((k,)).diag_embed()
     if m > k:
-        from .declare import PUBLIC
-
         ones = PUBLIC["torch"]["cat"]([ones, LU.new_zeros((m - k, k))], 0)
     return L + ones, LU.narrow(-2, 0, k).triu()
 

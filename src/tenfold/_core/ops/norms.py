@@ -21,7 +21,7 @@ def _norm_gradient(g, out, x, ord, dims, keepdim, d):
     g, out = restored(g, dims, keepdim), restored(out, dims, keepdim)
     x = x.to(d)
     if ord == 2:
-        return x * zero_where(g / out, out == 0)
+        return g * zero_where(x / out, out == 0)
     sign, size = x.sgn(), x.abs()
     if ord == 1:
         return sign * g

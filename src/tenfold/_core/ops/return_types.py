@@ -42,6 +42,7 @@ def _named(name: str, *fields: str) -> type:
     return type(name, (_Result,), body)
 
 
+_lu_with_info = _named("_lu_with_info", "LU", "pivots", "info")
 aminmax = _named("aminmax", "min", "max")
 cummax = _named("cummax", "values", "indices")
 cummin = _named("cummin", "values", "indices")
