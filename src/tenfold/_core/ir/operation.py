@@ -81,6 +81,10 @@ def gather(tree, kind) -> list:
     return [t for x in tree for t in gather(x, kind)]
 
 
+# keywords as NumPy calls them, which PyTorch takes too
+NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
+
+
 class Operation:
     """A named function of tensors; the subclasses say what it means.
 
@@ -101,6 +105,9 @@ class Operation:
         self.params = tuple(p.name for p in parameters)
         self.defaults = tuple(p.default for p in parameters)
         self.position = {n: i for i, n in enumerate(self.params)}
+        for theirs, ours in NUMPY_NAMES.items():
+            if ours in self.position:
+                self.position.setdefault(theirs, self.position[ours])
         self.positional = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
         self.data = frozenset(self.position[n] for n in data)
         self.gradient = gradient
