@@ -142,7 +142,7 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None):
 def lstsq(A, B, rcond=None, *, driver=None):
     """X of least |A X - B|: a named tuple (solution, residuals, rank, singular_values).
 
-    Args: A: (*, M, N); B: (*, M, K) or (*, M); driver: "gels", "gelsy" (default), "gelsd" or "gelss"; rcond: as rtol."""
+    Args: A: (*, M, N); B: (*, M, K) or (*, M); driver: "gels", "gelsy" (default), "gelsd", "gelss"; rcond: as rtol."""
     need_matrix("torch.linalg.lstsq", A)
     if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
         raise RuntimeError(

@@ -161,7 +161,7 @@ def qr_of(A, mode):
 def qr(A, mode="reduced"):
     """A = Q R with orthonormal columns in Q and R upper triangular: a named tuple (Q, R).
 
-    Args: A: (*, M, N); mode: "reduced" (K = min(M, N) columns in Q, the default), "complete" (M columns), "r" (no Q)."""
+    Args: A: (*, M, N); mode: "reduced" (Q has min(M, N) columns, the default), "complete" (M), "r" (no Q)."""
     need_matrix("linalg.qr", A)
     if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(
@@ -296,7 +296,7 @@ def _triangle(UPLO) -> bool:
 
 @operation(where="linalg", out=True)
 def eigh(A, UPLO="L"):
-    """Eigenvalues, ascending, and orthonormal eigenvectors of Hermitian matrices: a named tuple (eigenvalues, eigenvectors).
+    """Eigenvalues, ascending, and orthonormal eigenvectors of Hermitian matrices: (eigenvalues, eigenvectors).
 
     Args: A: (*, N, N); UPLO: which triangle of it is read, "L" or "U". Default "L"."""
     need_square("linalg.eigh", A)

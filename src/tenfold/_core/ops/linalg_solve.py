@@ -63,7 +63,7 @@ def singular(name: str, A: np.ndarray) -> LinAlgError:
     bad = next((i for i, r in enumerate(ranks) if r < A.shape[-1]), 0)
     where = f" (Batch element {bad})" if A.ndim > 2 else ""
     return LinAlgError(
-        f"{name}:{where} The matrix is singular (its rank is {ranks[bad]} of {A.shape[-1]}), so this could not be completed"
+        f"{name}:{where} The matrix is singular (its rank is {ranks[bad]} of {A.shape[-1]}), so there is no result"
     )
 
 
@@ -141,7 +141,7 @@ def _cofactor_gradient(g, out, A):
     rule=lambda A: layout(A.shape, None, A.dtype, A.device), gradient=_cofactor_gradient, where="", name="_cofactor"
 )
 def _cofactor(A):
-    """conj(det A) A^-H, also where A is singular: by singular values, products of all but one in place of the inverse."""
+    """conj(det A) A^-H, also where A is singular: by products of all singular values but one."""
     n = A.shape[-1]
     if not A.size:
         return A
@@ -249,8 +249,8 @@ def solved(A, B, left: bool):
     need_square("linalg.solve", A)
     if A.dtype is not B.dtype:
         raise RuntimeError(
-            f"linalg.solve: Expected A and B to have the same dtype, but found A of type {scalar_name(A.dtype)} and B of"
-            f" type {scalar_name(B.dtype)} instead"
+            f"linalg.solve: Expected A and B to have the same dtype, but found A of type {scalar_name(A.dtype)}"
+            f" and B of type {scalar_name(B.dtype)} instead"
         )
     vector = _is_vector(A, B)
     if vector and not left:

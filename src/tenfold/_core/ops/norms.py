@@ -102,7 +102,8 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
     """The norm of the elements over the dims given, as of one vector.
 
     Args:
-        ord: the sum of |x|**ord, to the power 1/ord; inf and -inf: the greatest and least |x|; 0: how many are not zero.
+        ord: the sum of |x|**ord, to the power 1/ord; inf and -inf: the greatest and least |x|; 0: how many are not
+            zero.
         dim: an int or a tuple; None for all; keepdim: default False; dtype: to compute in."""
     return vector_norm_of(x, ord, dim, keepdim, dtype)
 
@@ -209,7 +210,8 @@ def dist(input, other, p=2):
     difference = input - other
     if difference.dtype.category < FLOAT:
         raise RuntimeError(
-            f"norm(): input dtype should be either floating point or complex. Got {scalar_name(difference.dtype)} instead: dist()"
+            "norm(): input dtype should be either floating point or complex."
+            f" Got {scalar_name(difference.dtype)} instead: dist()"
         )
     return vector_norm_of(difference, p, None, False, None)
 

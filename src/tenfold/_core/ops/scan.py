@@ -370,7 +370,8 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
     for space, d in zip(spaces, dims):
         if lay.shape[d] <= edge_order:
             raise RuntimeError(
-                f"torch.gradient expected each dimension size to be at least edge_order+1: dim {d} has size {lay.shape[d]}"
+                "torch.gradient expected each dimension size to be at least edge_order+1:"
+                f" dim {d} has size {lay.shape[d]}"
             )
         if isinstance(space, Tensor) and layout_of(space).shape != (lay.shape[d],):
             raise RuntimeError(

@@ -151,7 +151,8 @@ def bincount(input, weights=None, minlength=0):
         return _places(np.bincount(x, minlength=minlength))
     if layout_of(weights).shape != lay.shape:
         raise RuntimeError(
-            f"weights should be 1-d and have the same length as input: {list(layout_of(weights).shape)}, {list(lay.shape)}"
+            "weights should be 1-d and have the same length as input:"
+            f" {list(layout_of(weights).shape)}, {list(lay.shape)}"
         )
     d = layout_of(weights).dtype
     d = d if d is dtypes.float32 else float64

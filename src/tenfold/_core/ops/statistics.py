@@ -171,11 +171,13 @@ def _check_weights(name: str, w, x, category: int) -> None:
         )
     if w.dtype.category != category:
         raise RuntimeError(
-            f"cov(): expected {name} to have {'integral' if category == 1 else 'floating point'} dtype but got {name} with {w.dtype} dtype"
+            f"cov(): expected {name} to have {'integral' if category == 1 else 'floating point'} dtype but got {name}"
+            f" with {w.dtype} dtype"
         )
     if w.numel() != x.shape[1]:
         raise RuntimeError(
-            f"cov(): expected {name} to have the same numel as there are observations in the input but got {w.numel()} != {x.shape[1]}"
+            f"cov(): expected {name} to have the same numel as there are observations in the input but got {w.numel()}"
+            f" != {x.shape[1]}"
         )
 
 
