@@ -27,7 +27,7 @@ from ..ir.special import CAST, UNREAD, WRITE, convert
 from ..ir.special import ACCUMULATE, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, SUM_TO, ZEROS
 from ..trace.handle import NUMBER, Storage, Tensor, Walk, fresh, layout_of, new, placed, requires_grad, tls
 from ..trace.macro import Composition, build_tree
-from ..trace.walk import check_writable, cut_if_long, edge, resolve, write
+from ..trace.walk import ONE, TWO, check_writable, cut_if_long, edge, resolve, write
 from ..trace import walk as walking
 from ..trace.control import end_walk
 
@@ -309,7 +309,16 @@ def _unary(op: Operation) -> Callable:
                 return r
         except AttributeError:
             _need_tensor(op, input)
-        return _again(op, (input,), _NO_KEYWORDS, w)
+        if input._st is not None and input._st.meta or w.eager:
+            return _again(op, (input,), _NO_KEYWORDS, w)
+        cut_if_long(w)
+        v = resolve(input, w)
+        nx = w.at.nxt
+        if nx.op is op and nx.a is v:
+            w.at = nx
+        else:
+            nx = edge(w, op, (v,), ONE, ONE)
+        return fresh(nx.out, w)
 
     return call
 
@@ -340,7 +349,27 @@ def _binary(op: Operation) -> Callable:
                         return r
             except AttributeError:
                 pass
-        return _again(op, (input, other), _NO_KEYWORDS, w)
+        kind = type(other)
+        if w.eager or not isinstance(input, Tensor) or input._st is not None and input._st.meta:
+            return _again(op, (input, other), _NO_KEYWORDS, w)
+        if kind is float or kind is int:
+            cut_if_long(w)
+            a = resolve(input, w)
+            b = NUMBER[kind]
+        elif isinstance(other, Tensor) and not (other._st is not None and other._st.meta):
+            cut_if_long(w)
+            a = resolve(input, w)
+            b = resolve(other, w)
+        else:
+            return _again(op, (input, other), _NO_KEYWORDS, w)
+        nx = w.at.nxt
+        if nx.op is op and nx.a is a and nx.b is b:
+            w.at = nx
+        else:
+            nx = edge(w, op, (a, b), TWO, TWO, None, int(b.node is None))
+        if b.node is None:
+            w.scalars[nx.k] = other
+        return fresh(nx.out, w)
 
     return call
 

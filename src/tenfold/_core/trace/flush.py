@@ -15,7 +15,7 @@ from ..backends.numpy.interpreter import Program, StepFailed
 from ..compiler.differentiate import needed_for_reverse
 from ..compiler.lower import Lowering
 from ..ir.graph import Graph
-from ..ir.special import flatten, strided
+from ..ir.special import ENTRY, MODE, flatten, strided
 from . import walk as walking
 from .handle import Node, Storage, Tensor, Value, Walk, new, no_value, tls
 from .walk import line_text, special
@@ -112,9 +112,8 @@ def flush(w: Walk) -> None:
     if programs is None:
         programs = end.programs = {}
     plan = programs.get(key)
-    if plan is None:
-        if len(programs) > 32:
-            programs.clear()
+    at_once = plan is None and first_visit(end, programs, key)
+    if plan is None and not at_once:
         try:
             plan = programs[key] = Plan(end, key)
         except Exception as e:
@@ -123,15 +122,19 @@ def flush(w: Walk) -> None:
         w.planned += 1
     w.running = True
     try:
-        env = plan.run(w)
+        if at_once:
+            values, ids, history = compute_at_once(end, key, w), (), None
+        else:
+            env = plan.run(w)
+            values, ids = [env[i] for i in plan.ids], plan.ids
+            history = History(plan, env, w, end) if plan.roots else None
     except StepFailed as e:
         w.running = False
         recover(w, end, alive, dirty, e)
         raise e.error from None
     finally:
         w.running = False
-    history = History(plan, env, w, end) if plan.roots else None
-    commit(w, end, plan, env, alive, dirty, history)
+    commit(w, end, values, ids, alive, dirty, history)
     if w.nodes > config.MAX_NODES:
         trim(w)
 
@@ -165,44 +168,99 @@ def abandon(w: Walk, end: Node, alive: list[Tensor], dirty: list[Storage], error
     reset(w, end)
 
 
-def commit(w: Walk, end: Node, plan: Plan, env: dict, alive: list[Tensor], dirty: list[Storage], history: History | None) -> None:
+def first_visit(end: Node, programs: dict, key: tuple[Value, ...]) -> bool:
+    """Whether these values are asked for here for the first time, and nothing of the path is for gradients: then no plan is made."""
+    if len(programs) > 32:
+        programs.clear()
+    if end.graded or key in programs or any([v.rg for v in key]):
+        return False
+    programs[key] = None
+    return True
+
+
+def compute_at_once(end: Node, key: tuple[Value, ...], w: Walk) -> list:
+    """The values of a path, one operation after the other, without planning: for code that is run once."""
+    nodes = []
+    n = end
+    while n.parent is not None:
+        nodes.append(n)
+        n = n.parent
+    env: dict = {}
+    inputs, scalars = w.inputs, w.scalars
+    with np.errstate(all="ignore"):
+        for n in reversed(nodes):
+            op = n.op
+            if op is ENTRY:
+                value = inputs[n.nin - 1]
+                lay = n.static[0]
+                if not lay.flat and not lay.number and value.shape != lay.shape:
+                    value = strided(value, lay, 0)
+                env[n.out] = value
+                continue
+            if op is MODE:
+                continue
+            args = []
+            k = n.k
+            for v in n.args:
+                if v.node is None:
+                    args.append(scalars[k])
+                    k += 1
+                else:
+                    found = env.get(v)
+                    args.append(_read(v, env) if found is None else found)
+            try:
+                value = n.spec.exe(*args)
+            except Exception as e:
+                raise StepFailed(-1, {}, e) from e
+            if n.spec.tree is None:
+                env[n.out] = value
+            else:
+                env.update(zip(n.outs, value))
+    return [env[v] if v in env else _read(v, env) for v in key]
+
+
+def _read(v: Value, env: dict):
+    """A view at a fixed place of another value."""
+    base = env[v.base] if v.base in env else _read(v.base, env)
+    out = env[v] = strided(flatten(base, v.base.lay), v.lay, v.off)
+    return out
+
+
+def commit(w: Walk, end: Node, values: list, ids, alive: list[Tensor], dirty: list[Storage], history: History | None) -> None:
     """Stores the results, and puts the thread back at the root."""
     taken = {id(_owner(m)) for m in w.inputs[: end.nin] if isinstance(m, np.ndarray)}
-    ids = plan.ids
     n = 0
     for t in alive:
         v = t._val
-        i = ids[n]
-        n += 1
-        mem = own(flatten(env[i], v.lay), taken)
+        mem = own(flatten(values[n], v.lay), taken)
         st = Storage(mem)
         st.name = v.lay.dtype.name
         if v.rg:
-            st.hist = (history, i, v.node.op)
+            st.hist = (history, ids[n], v.node.op)
+        n += 1
         t._st, t._lay, t._off = st, v.lay, 0
         t._leaf, t._det, t._how = None, False, None
         t._val = None
     for s in dirty:
         v = s.val
-        i = ids[n]
-        n += 1
-        mem = flatten(env[i], v.lay)
+        mem = flatten(values[n], v.lay)
         if s.mem is not None and (s.exported or s.pinned):
             if mem is not s.mem:
                 s.mem[: mem.size] = mem
         else:
             s.mem = own(mem, taken)
             s.size = s.mem.size
-        s.hist = (history, i, v.node.op) if v.rg and not v.leaf else None
+        s.hist = (history, ids[n], v.node.op) if v.rg and not v.leaf else None
+        n += 1
     if history is not None and w.hooked:
-        _keep_hooks(w, history, plan)
+        _keep_hooks(w, history)
     t = s = st = None
     alive.clear()  # `reset` counts references
     dirty.clear()
     reset(w, end)
 
 
-def _keep_hooks(w: Walk, history: History, plan: Plan) -> None:
+def _keep_hooks(w: Walk, history: History) -> None:
     """Hooks on values of this walk become hooks on the numbers of the history."""
     low = Lowering(w.at)
     for v, hooks in w.hooked:

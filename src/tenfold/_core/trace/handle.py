@@ -86,7 +86,7 @@ class Node:
 
     __slots__ = (
         "op", "a", "b", "c", "args", "call", "kwcall", "static", "spec", "kids", "nxt", "out", "outs", "parent", "walk", "mode",
-        "k", "nscal", "nin", "nleaf", "depth", "nbytes", "programs", "aux", "line", "special", "tick",
+        "k", "nscal", "nin", "nleaf", "depth", "nbytes", "programs", "aux", "line", "special", "graded",
     )  # fmt: skip
 
     def __init__(self, op, args, static, spec, parent: Node | None, walk: Walk):
@@ -105,7 +105,6 @@ class Node:
         self.line = None
         self.out: Value | None = None
         self.outs: tuple[Value, ...] = ()
-        self.tick = 0
         n = len(args)
         self.a = args[0] if n else None
         self.b = args[1] if n > 1 else None
@@ -113,7 +112,7 @@ class Node:
         if parent is None:
             self.mode = True
             self.k = self.nscal = self.nin = self.nleaf = self.depth = self.nbytes = 0
-            self.special = False
+            self.special = self.graded = False  # a Function; a backward on the way
         else:
             self.mode = parent.mode
             self.k = self.nscal = parent.nscal
@@ -122,6 +121,7 @@ class Node:
             self.depth = parent.depth + 1
             self.nbytes = parent.nbytes
             self.special = parent.special
+            self.graded = parent.graded
 
 
 class _Nowhere:

@@ -20,6 +20,7 @@ from .handle import NUMBER, Node, Storage, Tensor, Value, Walk, no_value, placed
 flush: Callable[[Walk], None]  # set by flush.py
 foreign: Callable[[Tensor, Walk], Value]  # set by flush.py: the value of a handle that another thread's walk holds
 
+PLAIN = (ENTRY, MODE)  # edges without an operation that need no planning
 ONE = (TENSOR,)
 TWO = (TENSOR, TENSOR)
 
@@ -92,6 +93,7 @@ def special(w: Walk, op: Operation, args: tuple, static: tuple, make: Callable[[
         nx.nscal += nscal
         nx.nin += nin
         nx.nleaf += nleaf
+        nx.graded = nx.graded or op not in PLAIN
         nx.outs = make(nx)
         nx.out = nx.outs[0] if nx.outs else None
         room(w, nx)
