@@ -27,10 +27,11 @@ def is_channels_last(lay: Layout) -> bool:
     )
 
 
-def _result(shape, first: Layout, second: Layout) -> Layout:
-    """channels_last in, channels_last out."""
-    last = is_channels_last(first) or is_channels_last(second)
+def ordered_like(shape, *operands: Layout) -> Layout:
+    """The layout of a new result: channels_last in, channels_last out."""
+    last = any(is_channels_last(l) for l in operands)
     shape = size(shape)
+    first = operands[0]
     return layout(shape, channels_last_strides(shape) if last else None, first.dtype, first.device)
 
 
@@ -42,7 +43,7 @@ def window_count(sizes, kernel, stride, padding, dilation) -> tuple[int, ...]:
 
 def _conv_rule(input: Layout, weight: Layout, stride, padding, dilation, groups) -> Layout:
     count = window_count(input.shape[2:], weight.shape[2:], stride, padding, dilation)
-    return _result((input.shape[0], weight.shape[0], *count), input, weight)
+    return ordered_like((input.shape[0], weight.shape[0], *count), input, weight)
 
 
 def _conv_gradient(g, out, input, weight, stride, padding, dilation, groups):
@@ -77,7 +78,7 @@ def _conv(input, weight, stride, padding, dilation, groups):
 
 
 def _conv_input_rule(g: Layout, weight: Layout, sizes, stride, padding, dilation, groups) -> Layout:
-    return _result((g.shape[0], weight.shape[1] * groups, *sizes), g, weight)
+    return ordered_like((g.shape[0], weight.shape[1] * groups, *sizes), g, weight)
 
 
 def _conv_input_gradient(gg, out, g, weight, sizes, stride, padding, dilation, groups):
