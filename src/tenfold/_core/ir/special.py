@@ -175,7 +175,7 @@ WRITE = Primitive(
     kernel=_write_kernel, gradient=_write_gradient, raw=True, grad_name="CopySlices",
 )  # fmt: skip
 ZEROS = Primitive(
-    "zeros_of", lambda lay: None, rule=lambda lay: layout(lay.shape, None, lay.dtype, lay.device),
+    "zeros_of", lambda lay: None, rule=lambda lay: lay,
     kernel=lambda spec: lambda: np.zeros(spec.outs[0].shape, spec.outs[0].dtype.np), raw=True,
 )  # fmt: skip
 ONES = Primitive(
