@@ -352,7 +352,7 @@ def _binary(op: Operation) -> Callable:
         kind = type(other)
         if w.eager or not isinstance(input, Tensor) or input._st is not None and input._st.meta:
             return _again(op, (input, other), _NO_KEYWORDS, w)
-        if kind is float or kind is int:
+        if (kind is float or kind is int) and (not op.takes or op.takes[1][2]):
             cut_if_long(w)
             a = resolve(input, w)
             b = NUMBER[kind]
