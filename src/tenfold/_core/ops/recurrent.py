@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from .creation import arange
 from .declare import composite, function, operation
-from .dropout import dropout as drop_out
+from .dropout import functional_dropout
 from .indexing import where
 from .joining import cat, stack
 from .matmul import addmm, linear
@@ -164,7 +164,7 @@ def _stack_of_layers(x, states, weights, step, num_layers, p, directions, packin
             finals.append(final)
         x = outputs[0] if directions == 1 else cat(outputs, -1)
         if p and layer < num_layers - 1:
-            x = drop_out(x, p, True)
+            x = functional_dropout(x, p)
     return x, finals
 
 
