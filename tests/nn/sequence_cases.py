@@ -87,6 +87,7 @@ def recurrent_errors(torch):
     calls = {
         "mode": lambda: nn.RNNBase("X", 3, 4),
         "hidden": lambda: nn.LSTM(3, 0),
+        "input": lambda: nn.LSTM(0, 4),
         "float": lambda: nn.LSTM(3, 4.0),
         "flag": lambda: nn.LSTM(3, 4, bias=1),
         "layers": lambda: nn.LSTM(3, 4, 0),

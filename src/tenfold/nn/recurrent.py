@@ -48,10 +48,9 @@ def _check_sizes(mode, input_size, hidden_size, num_layers, bias, batch_first, d
         for name, value in values.items():
             if not isinstance(value, kind):
                 raise TypeError(f"{name} should be of type {kind.__name__}, got: {type(value).__name__} ({value!r}).")
-    if hidden_size <= 0:
-        raise ValueError(f"{mode}: hidden_size must be greater than zero, got {hidden_size}.")
-    if num_layers <= 0:
-        raise ValueError(f"{mode}: num_layers must be greater than zero, got {num_layers}.")
+    for name, value in {**integers, "num_layers": num_layers}.items():
+        if value <= 0:
+            raise ValueError(f"{mode}: {name} must be greater than zero, got {value}.")
     if proj_size < 0:
         raise ValueError(f"{mode}: proj_size should be a positive integer or zero (no projection), got {proj_size}.")
     if proj_size >= hidden_size:
