@@ -20,7 +20,6 @@ from ._core.ir.dtypes import BY_NAME as _BY_NAME
 from ._core.ir.dtypes import dtype, finfo, get_default_dtype, iinfo
 from ._core.ir.shapes import Size
 from ._core.ops.declare import PUBLIC as _PUBLIC
-from ._core.tensor import files as _files
 from ._core.tensor import legacy as _legacy
 from ._core.tensor import methods as _methods
 from ._core.tensor import settings as _settings
@@ -38,7 +37,12 @@ _LAZY = frozenset(
 )
 
 
+_HOMES = {"save": "serialization", "load": "serialization"}  # functions whose modules wait for their first use
+
+
 def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(_import_module(f"{__name__}.{_HOMES[name]}"), name)
     if name in _LAZY:
         try:
             return _import_module(f"{__name__}.{name}")

@@ -12,7 +12,7 @@ from .. import serialization
 from ..ir.dtypes import BY_NAME
 from ..ir.dtypes import dtype as dtype_class
 from ..ir.shapes import Size, layout, size
-from ..ops.declare import function, meta_tensor
+from ..ops.declare import meta_tensor
 from ..ops.devices import device
 from ..ops.random import Generator
 from ..serialization import records
@@ -143,15 +143,13 @@ def global_name(obj: Any) -> tuple[str, str] | None:
     if not module.startswith("tenfold.") or name is None:
         return None
     if module.startswith("tenfold.nn."):
-        from tenfold.nn import modules
-
-        for home in vars(modules).values():
+        modules = sys.modules.get("tenfold.nn.modules")
+        for home in vars(modules).values() if modules is not None else ():
             if getattr(home, "__name__", "").startswith("tenfold.nn.modules.") and getattr(home, name, None) is obj:
                 return "torch" + home.__name__[len("tenfold") :], name
     return "torch" + module[len("tenfold") :], name
 
 
-@function(where="torch serialization")
 def save(obj, f, pickle_module=pickle, pickle_protocol=DEFAULT_PROTOCOL, _use_new_zipfile_serialization=True, _disable_byteorder_record=False):
     """Writes an object with its tensors to a file that PyTorch and tenfold load. A file that was there is replaced only
     once the new one is whole.
@@ -166,7 +164,6 @@ def save(obj, f, pickle_module=pickle, pickle_protocol=DEFAULT_PROTOCOL, _use_ne
     )
 
 
-@function(where="torch serialization")
 def load(f, map_location=None, pickle_module=None, *, weights_only=None, mmap=None, **pickle_load_args):
     """Reads what `save` of PyTorch or tenfold wrote.
 
