@@ -9,7 +9,7 @@ from ..trace.handle import Tensor
 
 
 def known_values(t) -> np.ndarray | None:
-    """The elements of a tensor whose memory holds its present value; None where an operation has yet to compute them."""
+    """The elements of a tensor whose memory holds its present value; None where they have yet to be computed."""
     if not isinstance(t, Tensor):
         return None
     st = t._st

@@ -36,7 +36,7 @@ def reduced(loss, reduction: str):
     return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
 
 
-# --- negative log likelihood ---------------------------------------------------------------------------------------------------
+# --- negative log likelihood --------------------------------------------------------------------------------------
 
 
 def class_axis(ndim: int) -> int:
@@ -49,7 +49,8 @@ def check_classes(target: np.ndarray, count: int, ignore_index: int) -> None:
         at = [int(k) for k in np.argwhere(bad)[0]]
         value = int(target[tuple(at)])
         raise IndexError(
-            f"Target {value} is out of bounds. It stands at position {at}, and classes are 0 to {count - 1} (ignore_index is {ignore_index})."
+            f"Target {value} is out of bounds. It stands at position {at}, and classes are 0 to {count - 1}"
+            f" (ignore_index is {ignore_index})."
         )
 
 
@@ -65,7 +66,8 @@ def check_nll(input: Layout, target: Layout) -> None:
         raise ValueError("Expected 1 or more dimensions (got 0)")
     if input.ndim > 1 and (target.ndim == 0 or input.shape[0] != target.shape[0]):
         raise ValueError(
-            f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0] if target.ndim else 'none: it is 0-d'})."
+            f"Expected input batch_size ({input.shape[0]}) to match target batch_size"
+            f" ({target.shape[0] if target.ndim else 'none: it is 0-d'})."
         )
     wanted = (*input.shape[:1], *input.shape[2:]) if input.ndim > 1 else ()
     if tuple(target.shape) != wanted and not (input.ndim == 1 and target.shape == (1,)):
@@ -82,11 +84,13 @@ def _check_weight(input: Layout, weight, axis: int) -> None:
         return
     if tuple(weight.shape) != (count,):
         raise RuntimeError(
-            f"weight tensor should be defined either for all {count} classes or no classes but got weight tensor of shape: {shape_text(weight.shape)}"
+            f"weight tensor should be defined either for all {count} classes or no classes"
+            f" but got weight tensor of shape: {shape_text(weight.shape)}"
         )
     if weight.dtype is not input.dtype:
         raise RuntimeError(
-            f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(weight.dtype)}: the loss's weight has the dtype of its input"
+            f"expected scalar type {scalar_name(input.dtype)} but found {scalar_name(weight.dtype)}:"
+            " the loss's weight has the dtype of its input"
         )
 
 
@@ -187,7 +191,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     return nll(input, target, weight, ignore_index, reduction)[0]
 
 
-# --- of scores -----------------------------------------------------------------------------------------------------------------
+# --- of scores ----------------------------------------------------------------------------------------------------
 
 
 def _scores_rule(input: Layout, target: Layout, weight, ignore_index, reduction):
@@ -305,7 +309,7 @@ def _check_probabilities(input: Layout, target: Layout, ignore_index: int) -> No
         )
     if ignore_index >= 0:
         raise RuntimeError(
-            "ignore_index is not supported for floating point target: it names a class, and this target has probabilities"
+            "ignore_index is not supported for floating point target: it names a class, and these are probabilities"
         )
 
 

@@ -48,7 +48,8 @@ def check_parameter_dtypes(input: Layout, *parameters) -> None:
             continue
         if input.dtype.half or p.dtype.order > input.dtype.order:
             raise RuntimeError(
-                f"mixed dtype (CPU): expect parameter to have scalar type of Float, but it is {p.dtype}, the input {input.dtype}"
+                f"mixed dtype (CPU): expect parameter to have scalar type of Float, but it is {p.dtype},"
+                f" the input {input.dtype}"
             )
         raise RuntimeError(
             f"mixed dtype (CPU): all inputs must share same datatype: the input is {input.dtype}, a parameter {p.dtype}"
@@ -154,8 +155,8 @@ def _check_last_dims(name: str, input: Layout, shape: tuple[int, ...], weight, b
     for what, p in (("weight", weight), ("bias", bias)):
         if p is not None and tuple(p.shape) != shape:
             raise RuntimeError(
-                f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape"
-                f" {shape_text(p.shape)} and normalized_shape = {shape_text(shape)}"
+                f"Expected {what} to be of same shape as normalized_shape, but got {what}"
+                f" of shape {shape_text(p.shape)} and normalized_shape = {shape_text(shape)}"
             )
     if input.ndim < n or tuple(input.shape[-n:]) != shape:
         raise RuntimeError(
@@ -256,8 +257,8 @@ def _check_channels(name: str, lay: Layout, groups: int, weight, bias) -> None:
     for what, p in (("weight", weight), ("bias", bias)):
         if p is not None and tuple(p.shape) != (c,):
             raise RuntimeError(
-                f"Expected {what} to be a vector of size equal to the number of channels in input, but got {what} of shape"
-                f" {shape_text(p.shape)} and input of shape {shape_text(lay.shape)}"
+                f"Expected {what} to be a vector of size equal to the number of channels in input, but got {what}"
+                f" of shape {shape_text(p.shape)} and input of shape {shape_text(lay.shape)}"
             )
 
 
@@ -392,9 +393,10 @@ def batch_norm_parts(input, weight, bias, running_mean, running_var, training, m
 
 
 @function(where="torch")
-def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
+def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, *, out=None):
     """As nn.functional.batch_norm; returns (result, mean, 1 / standard deviation), empty ones where not training."""
-    return batch_norm_parts(input, weight, bias, running_mean, running_var, training, momentum, eps)
+    r = batch_norm_parts(input, weight, bias, running_mean, running_var, training, momentum, eps)
+    return r if out is None else store_out(out, r, "native_batch_norm")
 
 
 @function(where="torch")
@@ -511,7 +513,7 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
         raise ValueError(f"Expected 3D or higher dimensionality input (got {lay.ndim} dimensions)")
     if size < 1:
         raise RuntimeError(
-            f"local_response_norm: size, the number of neighbouring channels, should be greater than zero, but got {size}"
+            f"local_response_norm: size, a number of channels, should be greater than zero, but got {size}"
         )
     if lay.numel == 0:
         return input

@@ -12,7 +12,7 @@ from ..trace.handle import layout_of
 from .declare import describe, function, not_implemented, primitive, store_out
 from .reduction import accumulate_sum, check_dtype
 
-# --- along one dim --------------------------------------------------------------------------------------------------------------
+# --- along one dim ------------------------------------------------------------------------------------------------
 
 
 def softmax_rule(input: Layout, dim: int, name: str = "log_softmax") -> Layout:
@@ -79,7 +79,7 @@ def log_softmax_over(input, dim):
     return log_softmax_array(input, dim)
 
 
-# --- public names -----------------------------------------------------------------------------------------------------------------
+# --- public names -------------------------------------------------------------------------------------------------
 
 
 def _implicit_dim(name: str, ndim: int, level: int) -> int:
@@ -131,7 +131,8 @@ _functional("softmin", softmax_over, "exp(-input) over its sum along a dim.", ne
 def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     """A sample of a relaxed categorical distribution: softmax((logits + Gumbel noise) / tau).
 
-    Args: tau: temperature, above 0. Default 1; hard: one-hot values with the soft sample's gradient. Default False; dim: default -1.
+    Args: tau: temperature, above 0. Default 1; dim: default -1.
+        hard: one-hot values with the soft sample's gradient. Default False.
     Source: Jang, Gu, Poole 2017, Categorical reparameterization with Gumbel-softmax."""
     from .random import fill
 
