@@ -151,7 +151,9 @@ def deliver(target, g: Tensor, pending: dict, w: Walk) -> None:
 
 def shaped(g: Tensor, lay: Layout) -> Tensor:
     """A gradient of flat memory as one of the value that the memory holds."""
-    if lay.flat or layout_of(g).shape == lay.shape:
+    if lay.flat:  # what entered whole lies in memory in order
+        return g if layout_of(g).ndim == 1 else g.reshape(-1)
+    if layout_of(g).shape == lay.shape:
         return g
     return view(g, layout(lay.shape, lay.strides, lay.dtype, lay.device), 0, None)
 

@@ -123,6 +123,16 @@ def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mo
     return model
 
 
+def is_autocast_enabled(device_type=None) -> bool:
+    """False: there is no autocast yet."""
+    return False
+
+
+def is_autocast_cpu_enabled() -> bool:
+    """False: there is no autocast yet."""
+    return False
+
+
 def is_warn_always_enabled() -> bool:
     """Whether warnings are repeated: never."""
     return False
@@ -131,7 +141,7 @@ def is_warn_always_enabled() -> bool:
 for _f in (
     set_default_dtype, set_default_tensor_type, get_num_threads, set_num_threads, get_num_interop_threads, set_num_interop_threads,
     use_deterministic_algorithms, are_deterministic_algorithms_enabled, is_deterministic_algorithms_warn_only_enabled,
-    set_float32_matmul_precision, get_float32_matmul_precision, set_flush_denormal, compile, is_warn_always_enabled, set_default_device,
+    set_float32_matmul_precision, get_float32_matmul_precision, set_flush_denormal, compile, is_warn_always_enabled, is_autocast_enabled, is_autocast_cpu_enabled, set_default_device,
     get_default_device,
 ):  # fmt: skip
     torch[_f.__name__] = _f

@@ -175,10 +175,9 @@ def resolve(t: Tensor, w: Walk) -> Value:
     v = st.val
     if v.lay is not lay:
         v = read(v, lay, t._off, st.mem is not None, w)
-    if t._det:
-        if v.rg:
-            v = edge(w, STOP, (v,), ONE, ONE).out
-    elif leaf is t and not v.rg:
+    if v.rg and (t._det or leaf is t and not v.leaf):
+        v = edge(w, STOP, (v,), ONE, ONE).out
+    if leaf is t and not v.rg and not t._det:
         v = leaf_edge(t, v, w)
     if not st.shared:
         t._val = v
