@@ -105,6 +105,14 @@ def airy_tail(u):
     return 2 * mp.sqrt(mp.pi) * mp.sqrt(mp.sqrt(x)) * mp.exp(zeta) * mp.airyai(x)
 
 
+def i_near(order):
+    def f(x):
+        x = max(mp.mpf(x), mp.mpf("1e-20"))
+        return mp.exp(-x) * mp.besseli(order, x) / (x if order else 1)
+
+    return f
+
+
 def scaled(kind, order):
     """sqrt(x) exp(-+x) I or K, for 1 / x = u."""
 
@@ -119,7 +127,7 @@ def tables():
     yield "ERF", "erf(x) / x for x ** 2 in [0, 1]", on(lambda z: mp.erf(root(z)) / root(z), 0, 1), 24
     yield "ERFCX", "(1 + 2 x) erfcx(x), t = (x - 3.75) / (x + 3.75)", lambda t: erfcx_by_t(t), 40
     for n in (0, 1):
-        yield f"I{n}_NEAR", f"exp(-x) I{n}(x) for x in [0, 8]", on(lambda x: mp.exp(-x) * mp.besseli(n, x), 0, 8), 44
+        yield f"I{n}_NEAR", f"exp(-x) I{n}(x){' / x' if n else ''} for x in [0, 8]", on(i_near(n), 0, 8), 44
         yield f"I{n}_FAR", f"sqrt(x) exp(-x) I{n}(x) for 1 / x in [0, 1/8]", on(scaled("i", n), 0, mp.mpf(1) / 8), 44
         yield f"K{n}_NEAR", f"K{n} without its logarithm and pole, for x ** 2 in [0, 4]", on(k_rest(n), 0, 4), 24
         yield f"K{n}_FAR", f"sqrt(x) exp(x) K{n}(x) for 1 / x in [0, 1/2]", on(scaled("k", n), 0, mp.mpf(1) / 2), 60

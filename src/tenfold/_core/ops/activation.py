@@ -8,12 +8,13 @@ import numpy as np
 
 from ..ir.dtypes import bool_
 from ..ir.shapes import dim_index, layout
-from ..trace.handle import Tensor, layout_of
-from .comparison import eq, logical_and, logical_not
+from ..random.uniform import fractions64
+from ..trace.handle import layout_of
+from .comparison import logical_and, logical_not
 from .declare import elementwise, function, inplace_variant, primitive, publish, scalar_name, store_out
 from .elementwise import conj, mul, zero_where
 from .mathematics import tanh
-from .power import exp, log, log1p
+from .power import exp
 from .special_values import erf_values
 
 F = "nn.functional"
@@ -405,7 +406,7 @@ def _glu_rule(input, dim):
 def _glu_gradient(g, out, input, dim):
     first, second = _halves(input, dim)
     gate = sigmoid(input[second])
-    from .shape import cat
+    from .joining import cat
 
     return cat([g * gate, g * input[first] * gate * (1 - gate)], dim)
 
@@ -459,3 +460,36 @@ def prelu(input, weight):
     elif x.ndim != w.ndim:
         weight = weight.reshape([1] * x.ndim)
     return _prelu(input, weight)
+
+
+def _slopes_rule(input, lower, upper, generator):
+    return layout(input.shape, None, input.dtype, input.device)
+
+
+@primitive(rule=_slopes_rule, effect=True, name="rrelu_slopes", where="", differentiable=False)
+def _random_slopes(input, lower, upper, generator):
+    """1 where input is positive; elsewhere a slope from [lower, upper), drawn in double precision as PyTorch does."""
+    from .random import engine_of
+
+    below = ~np.greater(input, 0)
+    slopes = np.ones(input.shape, np.float64)
+    slopes[below] = fractions64(engine_of(generator), int(np.sum(below))) * (upper - lower) + lower
+    return slopes
+
+
+def _rrelu_of(input, lower=1.0 / 8, upper=1.0 / 3, training=False, generator=None):
+    if lower > upper:
+        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound, they are {lower} and {upper}")
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2)
+    if not layout_of(input).dtype.is_floating_point:
+        raise NotImplementedError(f'"rrelu_with_noise_out_cpu" not implemented for \'{scalar_name(layout_of(input).dtype)}\'')
+    return mul(input, _random_slopes(input.detach(), float(lower), float(upper), generator))
+
+
+_RRELU_DOC = """input where positive; elsewhere input times a random slope from [lower, upper), or (not training) times their mean.
+
+    Source: Xu et al. 2015, Empirical evaluation of rectified activations in convolutional network."""
+rrelu = _with_inplace("rrelu", _rrelu_of, {"lower": 1.0 / 8, "upper": 1.0 / 3, "training": False}, _RRELU_DOC)
+publish(_rrelu_of, "rrelu", "torch")
+publish(inplace_variant(_rrelu_of, "rrelu"), "rrelu_", "torch")

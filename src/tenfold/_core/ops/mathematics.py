@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..ir.dtypes import float32, int32
+from ..ir.dtypes import bfloat16, decode, encode, float16, float32, int32
 from ..ir.shapes import Layout, broadcast_shapes, layout, result_strides
 from ..trace.handle import Tensor, layout_of
 from .comparison import eq, isfinite, logical_and, logical_not
@@ -366,9 +366,9 @@ def lcm(input, other):
 
 
 def _nextafter_kernel(spec):
-    """The half type bfloat16 has its own neighbours: those of its bits."""
-    from ..ir.dtypes import bfloat16, decode, encode
-
+    """The half types have their own neighbours; those of bfloat16 are found in its bits."""
+    if spec.outs[0].dtype is float16:
+        return lambda a, b: np.nextafter(a.astype(np.float16), b.astype(np.float16))
     if spec.outs[0].dtype is not bfloat16:
         return np.nextafter
 
@@ -384,7 +384,7 @@ def _nextafter_kernel(spec):
 
 def _nextafter_rule(input, other):
     _one_dtype("nextafter", input, other)
-    if not input.dtype.is_floating_point or input.dtype.name == "float16":
+    if not input.dtype.is_floating_point:
         raise NotImplementedError(f'"nextafter_cpu" not implemented for \'{scalar_name(input.dtype)}\'')
     shape = broadcast_shapes(input.shape, other.shape)
     return layout(shape, result_strides(shape, [input, other]), input.dtype, input.device)
@@ -399,6 +399,8 @@ def nextafter(input, other):
     """The next number of the dtype after input, towards other."""
     return np.nextafter(input, other)
 
+
+nextafter.operation.takes = [(0, "input", False), (1, "other", False)]
 
 # --- complex numbers ---------------------------------------------------------------------------------------------------
 

@@ -80,10 +80,6 @@ def _erf(x):
     )
 
 
-# erf(x) / x for |x| <= 3.92 as a quotient of polynomials in x ** 2, to the precision of float32
-_TOP, _BOTTOM = None, None
-
-
 def erf_values(x):
     """erf of a float array."""
     return in_double(_erf)(x)
@@ -361,7 +357,7 @@ def _i_scaled(order):
         size = np.abs(x)
         r = pieces(
             size,
-            (size <= 8, lambda v: series(near, v, 0, 8)),
+            (size <= 8, lambda v: series(near, v, 0, 8) * (v if order else 1)),
             (np.isinf(size), np.zeros_like),
             (size > 8, lambda v: series(far, 1 / v, 0, 0.125) / np.sqrt(v)),
         )
