@@ -115,6 +115,70 @@ def in_memory(array: np.ndarray, d: dtype) -> np.ndarray:
     return np.array(out, order="C", copy=True) if out is array or out.base is not None or not out.flags.c_contiguous else out
 
 
+# --- what factories are asked for --------------------------------------------------------------------------------------------
+
+_PYTHON_TYPES = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}
+
+
+def chosen(name: str, d) -> dtype | None:
+    """The dtype that was asked for, also by a Python type; None where none was."""
+    if d is None or isinstance(d, dtype):
+        return d
+    found = _PYTHON_TYPES.get(d) if isinstance(d, type) else None
+    if found is None:
+        raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(d).__name__}")
+    return found
+
+
+def check_options(name: str, layout=None, pin_memory=False) -> None:
+    """Tensors are strided, and there is no accelerator to pin memory for."""
+    if layout is not None and getattr(layout, "name", None) != "strided":
+        if type(layout).__name__ != "layout":
+            raise TypeError(f"{name}(): argument 'layout' must be torch.layout, not {type(layout).__name__}")
+        raise NotImplementedError(f"{name}: tenfold has no {layout} tensors; leave the layout out for a strided one")
+    if pin_memory:
+        raise RuntimeError(
+            "pin_memory=True requires a CUDA or other accelerator backend; no pinned memory allocator is available on this"
+            f" system ({name}): leave pin_memory out"
+        )
+
+
+_C_NAMES = {
+    "uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int", "int64": "int64_t", "float16": "at::Half",
+    "bfloat16": "at::BFloat16", "float32": "float", "float64": "double", "complex64": "c10::complex<float>",
+}  # fmt: skip
+
+
+def check_fits(name: str, value, d: dtype) -> None:
+    """RuntimeError for a number that the dtype cannot hold."""
+    if d.category == 0 or d.category == 3:
+        return
+    real = value.real if isinstance(value, complex) else value
+    if isinstance(value, complex) and value.imag:
+        fits = False
+    elif d.category == 1:
+        info = dtypes.iinfo(d)
+        low = -info.max if info.min == 0 else info.min
+        fits = real == real and low <= real <= info.max
+    else:
+        fits = not math.isfinite(real) or abs(real) <= dtypes.finfo(d).max
+    if not fits:
+        raise RuntimeError(
+            f"value cannot be converted to type {_C_NAMES.get(d.name, d.name)} without overflow: {name} got {value} for {d}"
+        )
+
+
+def _fill_number(name: str, value):
+    """A number to fill with, from a number or a 0-d tensor without a gradient."""
+    if isinstance(value, Tensor) and not layout_of(value).ndim and not value.requires_grad:
+        return value.item()
+    if isinstance(value, (np.generic,)):
+        return value.item()
+    if not isinstance(value, (bool, int, float, complex)):
+        raise TypeError(f"{name}(): argument 'fill_value' must be Number, not {type(value).__name__}")
+    return value
+
+
 @function(where="torch")
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested sequences of numbers, a NumPy array or a tensor.
@@ -132,9 +196,12 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
             UserWarning,
             stacklevel=2,
         )
+        dtype = chosen("tensor", dtype)
         out = data.detach().clone() if dtype is None else data.detach().to(dtype, copy=True)
         return out.requires_grad_(requires_grad) if requires_grad else out
+    check_options("tensor", None, pin_memory)
     where = device_name(device)
+    dtype = chosen("tensor", dtype)
     if isinstance(data, (np.ndarray, np.generic)):
         array = np.asarray(data)
         natural = dtypes.from_numpy(array.dtype)
@@ -164,15 +231,24 @@ def shape_from(args: tuple, name: str) -> Size:
     out = []
     for n in args:
         if isinstance(n, Tensor):
-            n = int(n.item())
+            n = n.item()
         try:
-            n = operator.index(n)
+            k = operator.index(n)
         except TypeError:
-            raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type {type(n).__name__}") from None
-        if n < 0:
-            raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(args)}")
-        out.append(n)
+            k = None
+        if k is None or isinstance(n, bool):
+            raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type {type(n).__name__}")
+        if k < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {k}: {list(args)} ({name})")
+        out.append(k)
     return size(out)
+
+
+def _sequence(name: str, size_) -> tuple:
+    """The size of `full` and its like, which is a sequence always."""
+    if not isinstance(size_, (tuple, list)):
+        raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(size_).__name__}")
+    return (size_,)
 
 
 def _full_rule(size_, value, d):
@@ -196,13 +272,18 @@ def _factory(name: str, value, doc: str):
     def f(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, **more):
         if "size" in more:
             size = (more.pop("size"),)
+        elif not size:
+            raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
         more.pop("names", None)
-        more.pop("memory_format", None)
+        memory_format = more.pop("memory_format", None) if name == "empty" else None
         if more:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(more))}'")
-        if out is not None and dtype is None:
-            dtype = layout_of(out).dtype
-        r = filled(shape_from(size, name), value, dtype or get_default_dtype(), device_name(device), requires_grad)
+        if layout is not None or pin_memory:
+            check_options(name, layout, pin_memory)
+        d = chosen(name, dtype) or (get_default_dtype() if out is None else layout_of(out).dtype)
+        r = filled(shape_from(size, name), value, d, device_name(device), requires_grad)
+        if memory_format is not None and memory_format.kind not in ("contiguous", "preserve"):
+            r = mark(r.detach().contiguous(memory_format=memory_format), requires_grad)
         if out is not None:
             return store_out(out, r, name)
         return r
@@ -220,16 +301,20 @@ empty = _factory("empty", 0, "A tensor of that shape whose values are not specif
 @function(where="torch")
 def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """A tensor of that shape filled with one value. Args: dtype: default: int64, bool or the default dtype, by the value."""
-    if isinstance(fill_value, Tensor):
-        fill_value = fill_value.item()
-    d = dtype or (layout_of(out).dtype if out is not None else of_number(type(fill_value)))
-    r = filled(shape_from((size,), "full"), fill_value, d, device_name(device), requires_grad)
+    check_options("full", layout, pin_memory)
+    shape = shape_from(_sequence("full", size), "full")
+    fill_value = _fill_number("full", fill_value)
+    d = chosen("full", dtype) or (layout_of(out).dtype if out is not None else of_number(type(fill_value)))
+    check_fits("full", fill_value, d)
+    r = filled(shape, fill_value, d, device_name(device), requires_grad)
     return r if out is None else store_out(out, r, "full")
 
 
 def _like(name: str, value, doc: str):
     def f(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
-        return like(input, value, dtype, device, requires_grad, memory_format)
+        if layout is not None or pin_memory:
+            check_options(name, layout, pin_memory)
+        return like(input, value, chosen(name, dtype), device, requires_grad, memory_format)
 
     f.__name__ = f.__qualname__ = name
     f.__doc__ = doc
@@ -261,8 +346,10 @@ empty_like = _like("empty_like", 0, "A tensor with the shape and dtype of input,
 @function(where="torch")
 def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
     """Filled with one value, with the shape and dtype of input."""
-    if isinstance(fill_value, Tensor):
-        fill_value = fill_value.item()
+    check_options("full_like", layout, pin_memory)
+    fill_value = _fill_number("full_like", fill_value)
+    dtype = chosen("full_like", dtype) or layout_of(input).dtype
+    check_fits("full_like", fill_value, dtype)
     return like(input, fill_value, dtype, device, requires_grad, memory_format)
 
 
@@ -270,9 +357,12 @@ def _new(name: str, value, doc: str):
     def f(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, **more):
         if "size" in more:
             size = (more.pop("size"),)
+        if more:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(more))}'")
+        check_options(name, layout, pin_memory)
         lay = layout_of(self)
         where = lay.device if device is None else device_name(device)
-        return filled(shape_from(size, name), value, dtype or lay.dtype, where, requires_grad)
+        return filled(shape_from(size, name), value, chosen(name, dtype) or lay.dtype, where, requires_grad)
 
     f.__name__ = f.__qualname__ = name
     f.__doc__ = doc
@@ -287,13 +377,20 @@ _new("new_empty", 0, "A tensor of that shape whose values are not specified, wit
 @function(where="Tensor")
 def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """Filled with one value, with the dtype and device of this tensor."""
+    check_options("new_full", layout, pin_memory)
     lay = layout_of(self)
-    return filled(shape_from((size,), "new_full"), fill_value, dtype or lay.dtype, lay.device if device is None else device_name(device), requires_grad)
+    fill_value = _fill_number("new_full", fill_value)
+    d = chosen("new_full", dtype) or lay.dtype
+    check_fits("new_full", fill_value, d)
+    where = lay.device if device is None else device_name(device)
+    return filled(shape_from(_sequence("new_full", size), "new_full"), fill_value, d, where, requires_grad)
 
 
 @function(where="Tensor")
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """A new tensor with a copy of data, with the dtype and device of this tensor."""
+    check_options("new_tensor", layout, pin_memory)
+    dtype = chosen("new_tensor", dtype)
     lay = layout_of(self)
     if isinstance(data, Tensor):
         data = data.detach().clone()
@@ -316,6 +413,8 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     """Numbers from start (included) to end (excluded), step apart: `arange(end)`, `arange(start, end)`, `arange(start, end, step)`.
 
     Args: dtype: default: int64 where all three are ints, else the default dtype."""
+    check_options("arange", layout, pin_memory)
+    dtype = chosen("arange", dtype)
     if end is None:
         start, end = 0, start
     start, end, step = (x.item() if isinstance(x, (Tensor, np.generic)) else x for x in (start, end, step))
