@@ -164,8 +164,8 @@ def lstsq(A, B, rcond=None, *, driver=None):
     if m > n and driver not in (None, "gelsy"):
         difference = matmul(A, solution) - B
         residuals = vector_norm_of(difference, 2, -2, False, None) ** 2
-    values = s if driver in ("gelsd", "gelss") else nothing.real * 1 if A.dtype.is_complex else nothing * 1
-    solution = solution.squeeze(-1) * 1 if vector else solution
+    values = s if driver in ("gelsd", "gelss") else A.new_zeros((0,), dtype=A.dtype.to_real())
+    solution = solution.squeeze(-1).clone() if vector else solution
     return return_types.linalg_lstsq(solution, residuals, rank, values)
 
 
@@ -204,13 +204,13 @@ def _power(A, n: int):
 @operation(where="linalg", out=True, grad_name="LinalgMatrixPower")
 def matrix_power(A, n):
     """A multiplied by itself n times, square matrices (*, N, N); with n < 0 the inverse."""
-    return _power(A, n) * 1
+    return _power(A, n).clone()
 
 
 @operation(name="matrix_power", out=True, grad_name="LinalgMatrixPower")
 def torch_matrix_power(input, n):
     """input multiplied by itself n times: linalg.matrix_power."""
-    return _power(input, n) * 1
+    return _power(input, n).clone()
 
 
 def _expm_gradient(g, out, A):
@@ -359,7 +359,7 @@ def _multi_dot(tensors):
 
     out = product(0, len(parts) - 1)
     out = out.squeeze(0) if row else out
-    return out.squeeze(-1) * 1 if column else out * 1
+    return out.squeeze(-1).clone() if column else out.clone()
 
 
 @operation(where="linalg", out=True)
@@ -385,7 +385,7 @@ def tensorinv(A, ind=2):
             "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got"
             f" {math.prod(tail)} != {math.prod(head)}"
         )
-    return inverse_of(A.reshape(math.prod(head), -1)).reshape((*tail, *head)) * 1
+    return inverse_of(A.reshape(math.prod(head), -1)).reshape((*tail, *head)).clone()
 
 
 @operation(where="linalg", out=True)
@@ -401,7 +401,7 @@ def tensorsolve(A, B, dims=None):
             "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]),"
             f" but got {math.prod(shape)} != {n}"
         )
-    return solution_of(A.reshape(n, n), B.reshape(n, 1)).reshape(shape) * 1
+    return solution_of(A.reshape(n, n), B.reshape(n, 1)).reshape(shape).clone()
 
 
 @function(where="linalg")

@@ -261,7 +261,7 @@ def torch_svd(input, some=True, compute_uv=True):
         zeros = input.new_zeros
         return return_types.svd(zeros((*batch, m, m)), svd_of(input, False)[1], zeros((*batch, n, n)))
     U, S, Vh = svd_of(input, not some)
-    return return_types.svd(U, S, adjoint(Vh) * 1)
+    return return_types.svd(U, S, adjoint(Vh).clone())
 
 
 # --- eigenvalues ----------------------------------------------------------------------------------------------
@@ -467,7 +467,7 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
     m = LU_data.shape[-2]
     nothing = LU_data.new_zeros((0,))
     P = permutation_of(LU_pivots, m, LU_data.dtype) if unpack_pivots else nothing
-    L, U = unpacked(LU_data) if unpack_data else (nothing * 1, nothing * 1)
+    L, U = unpacked(LU_data) if unpack_data else (nothing.clone(), nothing.clone())
     return return_types.lu_unpack(P, L, U)
 
 
@@ -480,4 +480,4 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     A = conj(A.transpose(-2, -1)) if adjoint else A
     if left:
         return solution_of(A, B)
-    return solution_of(A.transpose(-2, -1), B.transpose(-2, -1)).transpose(-2, -1) * 1
+    return solution_of(A.transpose(-2, -1), B.transpose(-2, -1)).transpose(-2, -1).clone()

@@ -264,9 +264,9 @@ def solved(A, B, left: bool):
             f"linalg.solve: Incompatible shapes of A and B for the equation {equation} ({n}x{n} and {m[0]}x{m[1]})"
         )
     if not left:
-        return solution_of(A.transpose(-2, -1), B.transpose(-2, -1)).transpose(-2, -1) * 1
+        return solution_of(A.transpose(-2, -1), B.transpose(-2, -1)).transpose(-2, -1).clone()
     X = solution_of(A, B)
-    return X.squeeze(-1) * 1 if vector else X
+    return X.squeeze(-1).clone() if vector else X
 
 
 @operation(where="linalg", out=True, grad_name="LinalgSolveEx")
@@ -319,7 +319,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False):
         )
     if left:
         return triangular_of(A, B, upper, unitriangular)
-    return triangular_of(A.transpose(-2, -1), B.transpose(-2, -1), not upper, unitriangular).transpose(-2, -1) * 1
+    return triangular_of(A.transpose(-2, -1), B.transpose(-2, -1), not upper, unitriangular).transpose(-2, -1).clone()
 
 
 @operation(out=True)

@@ -205,14 +205,18 @@ def _quantile(input, q, dim, keepdim, way, skip_nan):
 
 
 def _arranged(out, input, q, dim, keepdim):
-    """The quantiles (last dim of out) in front; the reduced dim gone, or of size 1."""
+    """The quantiles, computed last, in front; the reduced dim gone, or of size 1."""
+    n = input.dim()
     if dim is None:
-        rest = [1] * input.dim() if keepdim else []
-        return out.reshape((*q.shape, *rest)) + 0
-    out = out.transpose(dim, -1).unsqueeze(0).transpose(0, dim + 1) if input.dim() else out.reshape(-1, 1)
-    if not keepdim or not input.dim():
-        out = out.squeeze(dim + 1) if input.dim() else out.reshape(-1)
-    return out.contiguous() + 0 if q.dim() else out.squeeze(0) + 0
+        out = out.reshape((*[1] * n, -1)) if keepdim else out.reshape(-1)
+    elif n:
+        out = out.transpose(dim, -1)
+        out = out.permute(*[d for d in range(n) if d != dim], dim)
+        out = out.unsqueeze(dim) if keepdim else out
+    out = out.contiguous()
+    last = out.dim() - 1
+    out = out.permute(last, *range(last)) if q.dim() else out.squeeze(last)
+    return out.clone()
 
 
 def _quantile_call(name: str, skip_nan: bool, doc: str):

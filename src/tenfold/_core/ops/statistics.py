@@ -159,7 +159,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     centred = x - mean.unsqueeze(1)
     scaled = centred if w is None else centred * w
     out = centred @ conj(scaled.t()) / free
-    return out.squeeze() + 0 if out.numel() == 1 else out
+    return out.squeeze().clone() if out.numel() == 1 else out
 
 
 def _check_weights(name: str, w, x, category: int) -> None:
