@@ -74,7 +74,7 @@ _in_place = {op: inplace_variant(op, op.operation.name) for op in (_dropout, _al
 
 @function(where="nn.functional", name="dropout")
 def functional_dropout(input, p=0.5, training=True, inplace=False):
-    """Sets elements to zero with probability p and scales the others by 1 / (1 - p); not training, input itself.
+    """Zeroes elements with probability p and scales the others by 1 / (1 - p); without training, the input itself.
 
     Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting."""
     return _applied(_dropout, input, p, training, inplace, False)
