@@ -232,11 +232,10 @@ class Block:
         old = self.targets.get(names)
         if old is None:
             old = self.targets[names] = list(chain(self.params, *(self.tensors[name] for name in names)))
-        new = list(chain(params, *state.values()))
         if not self.group.get("differentiable"):
-            torch.assign(old, new)
+            torch.assign(old, (params, *state.values()))
             return
-        for tensor, value in zip(old, new):  # a write that gradients pass through
+        for tensor, value in zip(old, chain(params, *state.values())):  # a write that gradients pass through
             tensor.copy_(value)
 
     def add(self, name: str, tensors: list) -> None:

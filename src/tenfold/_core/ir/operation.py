@@ -114,6 +114,7 @@ class Operation:
         self.effect = effect
         self.grad_name = grad_name or "".join(w[:1].upper() + w[1:] for w in name.strip("_").split("_"))
         self.differentiable = True
+        self.lazy = False  # lists of results make their handles when they are asked for
         self.blind: frozenset[int] = frozenset()  # operands that never get a gradient (only their shape is used, say)
         self.early: Callable | None = None  # early(arguments) checks values that are at hand, where the call is not a repeated one
         self.takes: list = []  # of the operands that are checked: (position, name, whether a number will do)

@@ -15,17 +15,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from ..errors import NotRecorded
 from ..ir import shapes
 from ..ir.dtypes import BOOL, COMPLEX, FLOAT, INT, bool_, complex128, dtype, float64, get_default_dtype, int64, of_number, promote
 from ..ir.operation import TENSOR, Operation, Primitive, freeze
 from ..ir.shapes import Layout, Size, broadcast_shapes, layout, result_strides
 from ..ir.special import CAST, UNREAD, WRITE, convert
 from ..ir.special import ACCUMULATE, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, SUM_TO, ZEROS
-from ..trace.handle import NUMBER, Storage, Tensor, Walk, fresh, layout_of, new, placed, requires_grad, tls
+from ..trace.handle import NUMBER, Storage, Tensor, Value, Walk, fresh, layout_of, new, placed, requires_grad, tls
 from ..trace.macro import Composition, build_tree
 from ..trace.walk import ONE, TWO, check_writable, cut_if_long, edge, resolve, write
 from ..trace import walk as walking
@@ -38,7 +40,7 @@ OPERATIONS: dict[str, Operation] = {}
 # --- calling -----------------------------------------------------------------------------------------------------------
 
 
-class _Sequence(tuple):
+class _Sequence(list):
     """The values of a list of tensors, in `Node.call`."""
 
 
@@ -78,10 +80,54 @@ def _generic(op: Operation) -> Callable:
                         r._st = None
                         w.keep.append(r)
                         return r
-                    return build_tree(tree, [fresh(v, w) for v in nx.outs])
+                    return results_of(op, tree, nx, w)
         return _again(op, args, kwargs, w)
 
     return call
+
+
+class Results(Sequence):
+    """A list of results of a composite whose handles are made when they are asked for: `assign` never asks."""
+
+    __slots__ = ("_handles", "values", "walk")
+
+    def __init__(self, values: list, walk: Walk):
+        self.values = values
+        self.walk = walk
+        self._handles: list | None = None
+
+    def handles(self) -> list[Tensor]:
+        if self._handles is None:
+            self._handles = [fresh(v, self.walk) for v in self.values]
+        return self._handles
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, i):
+        return self.handles()[i]
+
+    def __iter__(self):
+        return iter(self.handles())
+
+
+def results_of(op: Operation, tree, nx, w: Walk):
+    """The results of an edge, nested as its body nests them."""
+    if not op.lazy:
+        return build_tree(tree, [fresh(v, w) for v in nx.outs])
+    it = iter(nx.outs)
+    return _lazily(tree, it, w)
+
+
+def _lazily(x, it, w: Walk):
+    if x is TENSOR:
+        return fresh(next(it), w)
+    if isinstance(x, list) and x and x.count(TENSOR) == len(x):
+        return Results(list(islice(it, len(x))), w)
+    if isinstance(x, (list, tuple)):
+        items = [_lazily(y, it, w) for y in x]
+        return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
+    return x
 
 
 def _same_values(handles, values) -> bool:
@@ -113,7 +159,10 @@ def _again(op: Operation, args, kwargs, w: Walk):
                 v = resolve(a, w)
             values.append(v)
         elif type(a) is list or type(a) is tuple:
-            values.append([resolve(x, w) for x in a] if a and all([isinstance(x, Tensor) for x in a]) and not _any_meta(a) else a)
+            try:
+                values.append([x._val if x._val is not None else resolve(x, w) for x in a] if a else a)
+            except (AttributeError, NotRecorded):  # not all are tensors, or they are on `meta`
+                values.append(a)
         else:
             values.append(a)
     nx = w.at.nxt
@@ -124,7 +173,7 @@ def _again(op: Operation, args, kwargs, w: Walk):
                 continue
             kind = type(a)
             if kind is list and type(e) is _Sequence:
-                if a == list(e):
+                if a == e:
                     continue
             elif (kind is float or kind is int) and NUMBER[kind] is e:
                 w.scalars[k] = a
@@ -137,12 +186,8 @@ def _again(op: Operation, args, kwargs, w: Walk):
                 tree = nx.spec.tree
                 if tree is None:
                     return fresh(nx.out, w)
-                return build_tree(tree, [fresh(v, w) for v in nx.outs])
+                return results_of(op, tree, nx, w)
     return _slow(op, args, kwargs, w, values)
-
-
-def _any_meta(x) -> bool:
-    return any([layout_of(t).device == "meta" for t in x])
 
 
 def _slow(op: Operation, args, kwargs, w: Walk, known):
@@ -181,7 +226,7 @@ def _slow(op: Operation, args, kwargs, w: Walk, known):
             if any(layout_of(t).device == "meta" for t in _tensors(a)):
                 return _on_meta(op, full)
             found: list = []
-            if i < count and known[i] is not a:
+            if i < count and known[i] is not a and all([v.node.walk is w for v in known[i]]):
                 found = known[i]
                 static.append(type(a)([TENSOR] * len(a)) if type(a) in (list, tuple) else tuple([TENSOR] * len(a)))
             else:
@@ -203,7 +248,7 @@ def _slow(op: Operation, args, kwargs, w: Walk, known):
     if spec.tree is None:
         r = fresh(nx.out, w)
     else:
-        r = build_tree(spec.tree, [fresh(v, w) for v in nx.outs])
+        r = results_of(op, spec.tree, nx, w)
     if w.eager:
         walking.flush(w)
     return r
@@ -549,6 +594,7 @@ def composite(fn: Callable | None = None, *, data=(), name: str | None = None):
 
     def make(fn: Callable) -> Callable:
         op = Composition(name or fn.__name__, fn, data=data)
+        op.lazy = True
         op.call = call = _generic(op)
         describe(call, fn, fn.__name__, False)
         call.operation = op
@@ -557,16 +603,25 @@ def composite(fn: Callable | None = None, *, data=(), name: str | None = None):
     return make if fn is None else make(fn)
 
 
-def assign(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    """Each tensor's storage gets the value of the other (same shape and dtype) in place, without gradients."""
+def assign(tensors: Sequence[Tensor], values: Sequence) -> None:
+    """Each tensor's storage gets the value of the other (same shape and dtype) in place, without gradients.
+
+    Args: values: tensors, or sequences of tensors that are taken one after the other."""
     w = tls.walk
-    at = w.at
-    mode = at.mode
+    new_values: list = []
+    for v in values:
+        if type(v) is Results and v._handles is None and v.walk is w:
+            new_values += v.values
+        elif isinstance(v, Tensor):
+            new_values.append(v)
+        else:
+            new_values.extend(v)
+    mode = w.at.mode
     if mode:
         walking.set_mode(False)
     try:
-        for t, v in zip(tensors, values):
-            value = v._val
+        for t, v in zip(tensors, new_values):
+            value = v if type(v) is Value else v._val
             st = t._st
             if (
                 st is not None and value is not None and not st.shared and t._lay is value.lay and st.hist is None and not st.exported
@@ -579,7 +634,8 @@ def assign(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
                 st.val = value
                 t._val = None
             else:
-                overwrite(t, walking.detach(v) if requires_grad(v) else v)
+                handle = fresh(v, w) if type(v) is Value else v
+                overwrite(t, walking.detach(handle) if requires_grad(handle) else handle)
     finally:
         if mode:
             walking.set_mode(True)

@@ -21,6 +21,7 @@ from .handle import Node, Storage, Tensor, Value, Walk, new, no_value, tls
 from .walk import line_text, special
 
 getrefcount = sys.getrefcount
+ndarray = np.ndarray
 
 
 class History:
@@ -154,7 +155,7 @@ def abandon(w: Walk, end: Node, alive: list[Tensor], dirty: list[Storage], error
             if mem is None:
                 x.error = error
             elif x.mem is not None and (x.exported or x.pinned):
-                x.mem[: mem.size] = mem
+                x.mem.reshape(-1)[: mem.size] = mem
             else:
                 x.mem = mem
             continue
@@ -227,29 +228,50 @@ def _read(v: Value, env: dict):
 
 
 def commit(w: Walk, end: Node, values: list, ids, alive: list[Tensor], dirty: list[Storage], history: History | None) -> None:
-    """Stores the results, and puts the thread back at the root."""
-    taken = {id(_owner(m)) for m in w.inputs[: end.nin] if isinstance(m, np.ndarray)}
+    """Stores the results, and puts the thread back at the root. A storage's memory is its own: what is also an input, or
+    the memory of another result, is copied."""
+    taken = {id(m) if m.base is None else id(m.base) for m in w.inputs[: end.nin] if type(m) is ndarray}
     n = 0
     for t in alive:
         v = t._val
-        mem = own(flatten(values[n], v.lay), taken)
+        lay = v.lay
+        mem = values[n]
+        if type(mem) is not ndarray or not lay.contig or not mem.flags.c_contiguous:
+            mem = flatten(mem, lay)
+        base = mem.base
+        key = id(mem) if base is None else id(base)
+        if key in taken or base is not None and not mem.flags.writeable:
+            mem = mem.copy()
+            key = id(mem)
+        taken.add(key)
         st = Storage(mem)
-        st.name = v.lay.dtype.name
+        st.name = lay.dtype.name
         if v.rg:
             st.hist = (history, ids[n], v.node.op)
         n += 1
-        t._st, t._lay, t._off = st, v.lay, 0
-        t._leaf, t._det, t._how = None, False, None
-        t._val = None
+        t._st = st
+        t._lay = lay
+        t._off = 0
+        t._leaf = t._how = t._val = None
+        t._det = False
     for s in dirty:
         v = s.val
-        mem = flatten(values[n], v.lay)
+        lay = v.lay
+        mem = values[n]
+        if type(mem) is not ndarray or not (lay.contig or lay.flat) or not mem.flags.c_contiguous:
+            mem = flatten(mem, lay)
         if s.mem is not None and (s.exported or s.pinned):
             if mem is not s.mem:
-                s.mem[: mem.size] = mem
+                s.mem.reshape(-1)[: mem.size] = mem.reshape(-1)
         else:
-            s.mem = own(mem, taken)
-            s.size = s.mem.size
+            base = mem.base
+            key = id(mem) if base is None else id(base)
+            if key in taken or base is not None and not mem.flags.writeable:
+                mem = mem.copy()
+                key = id(mem)
+            taken.add(key)
+            s.mem = mem
+            s.size = mem.size
         s.hist = (history, ids[n], v.node.op) if v.rg and not v.leaf else None
         n += 1
     if history is not None and w.hooked:
@@ -342,7 +364,7 @@ def recover(w: Walk, end: Node, alive: list[Tensor], dirty: list[Storage], failu
             continue
         mem = flatten(kept[low.ids[v]], v.lay)
         if s.mem is not None and (s.exported or s.pinned):
-            s.mem[: mem.size] = mem
+            s.mem.reshape(-1)[: mem.size] = mem
         else:
             s.mem = own(mem, taken)
     reset(w, end)
@@ -453,7 +475,10 @@ def realise(t: Tensor) -> np.ndarray:
         if st.error is not None:
             raise type(st.error)(*st.error.args) from st.error
         raise no_value(t)
-    return st.mem
+    mem = st.mem
+    if mem.ndim != 1:  # contiguous results are kept in their shape until somebody asks
+        mem = st.mem = mem.reshape(-1)
+    return mem
 
 
 def foreign_realise(t: Tensor, w: Walk) -> None:

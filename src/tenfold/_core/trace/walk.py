@@ -157,10 +157,17 @@ def resolve(t: Tensor, w: Walk) -> Value:
     if v is not None:
         return v if v.node.walk is w else foreign(t, w)
     st = t._st
-    if st.val is not None and st.val.node.walk is not w:
-        return foreign(t, w)
     lay = t._lay
     leaf = t._leaf
+    if st.val is None:
+        if not st.shared and not st.exported and t._off == 0 and lay.contig and lay.numel == st.size and (leaf is None or leaf is t) and not t._det:
+            v = enter(st, lay, w, leaf) if st.hist is None or leaf is None else None  # the usual case, shortly
+            if v is not None:
+                t._val = v
+                w.cached.append(t)
+                return v
+    elif st.val.node.walk is not w:
+        return foreign(t, w)
     if leaf is not None and leaf is not t:
         if leaf._leaf is None:
             t._leaf = leaf = None
@@ -205,12 +212,12 @@ def enter(st: Storage, lay: Layout | None, w: Walk, leaf: Tensor | None) -> Valu
     live = leaf is not None or st.hist is not None
     if lay is None:
         lay = flat(st_dtype(st))
-    static = (lay, live)
     nx = w.at.nxt
-    if nx.op is ENTRY and nx.static[0] is lay and nx.static[1] is live:
+    if nx.op is ENTRY and nx.a is lay and nx.b is live:
         w.at = nx
     else:
-        nx = special(w, ENTRY, (), static, _entry_value, nin=1, nleaf=int(live))
+        nx = special(w, ENTRY, (), (lay, live), _entry_value, nin=1, nleaf=int(live))
+        nx.a, nx.b = lay, live
     w.inputs[nx.nin - 1] = st.mem if not st.pinned else st.mem.copy()
     v = nx.out
     v.leaf = leaf is not None
