@@ -93,7 +93,7 @@ def betas(emitted: np.ndarray, used, skips, input_lengths, target_lengths) -> np
 
 def _emitted(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.take_along_axis(
-        log_probs.astype(np.float64), np.broadcast_to(labels, (log_probs.shape[0], *labels.shape)), 2
+        log_probs, np.broadcast_to(labels, (log_probs.shape[0], *labels.shape)), 2
     )
 
 
@@ -129,12 +129,11 @@ def _ctc_backward(g, log_probs, targets, loss, input_lengths, target_lengths, bl
     alpha = alphas(emitted, used, skips)
     beta = betas(emitted, used, skips, input_lengths, target_lengths)
     whole = _last(alpha, input_lengths, target_lengths)
-    share = np.exp(alpha + beta - emitted - whole[:, None])
-    share = np.where(np.isneginf(alpha) | np.isneginf(beta), 0, share)
-    by_class = np.zeros(log_probs.shape, log_probs.dtype)
-    t, n, _ = np.indices(share.shape)
-    np.add.at(by_class, (t, n, np.broadcast_to(labels, share.shape)), share)
-    out = (np.exp(log_probs) - by_class) * g[:, None]
+    by_class = np.full(log_probs.shape, -np.inf, log_probs.dtype)
+    t, n, _ = np.indices(emitted.shape)
+    np.logaddexp.at(by_class, (t, n, np.broadcast_to(labels, emitted.shape)), alpha + beta)
+    share = np.exp(by_class - whole[:, None] - log_probs)
+    out = (np.exp(log_probs) - np.where(np.isneginf(by_class), 0, share)) * g[:, None]
     frames = np.asarray(input_lengths)
     out = np.where((np.arange(len(log_probs))[:, None] < frames)[..., None], out, 0)
     impossible = np.isneginf(whole)[:, None]
