@@ -14,6 +14,7 @@ from .extremes import need_elements, picked_gradient, taken
 from .reduction import one_dim, reduced_shape, stored, zero_where
 from .sets import read_values
 from .sorting import order_of, sort_along
+from .tie_order import kth_order
 
 # --- one element of the order ---------------------------------------------------------------------------------
 
@@ -38,7 +39,8 @@ def _kth(input, dim, keepdim, k):
     x = np.asarray(input)
     if not x.ndim:
         return x, np.zeros((), np.int64)
-    return _at(x, np.take(order_of(x, dim, False), [k], dim), dim, keepdim)
+    order = kth_order(x, order_of(x, dim, False), k, dim)
+    return _at(x, np.take(order, [k], dim), dim, keepdim)
 
 
 @primitive(rule=_pair_rule, gradient=_pair_gradient, where="", name="_median", grad_name="Median")
@@ -190,7 +192,7 @@ def _quantile(input, q, dim, keepdim, way, skip_nan):
     x = input.reshape(-1) if dim is None else input
     d = 0 if dim is None else dim
     x = x.reshape(1) if x.dim() == 0 else x.transpose(d, -1)
-    ordered = sort_along(x, x.dim() - 1, False)[0]
+    ordered = sort_along(x, x.dim() - 1, False, True)[0]
     ranks = _ranks(ordered, q.reshape(-1), skip_nan).expand((*ordered.shape[:-1], q.numel()))
     last = ordered.dim() - 1
     if way in ("lower", "higher", "nearest"):

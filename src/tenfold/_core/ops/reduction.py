@@ -11,6 +11,7 @@ import numpy as np
 
 from ..ir.dtypes import FLOAT, bool_, dtype, float32, int64, of_number, uint8
 from ..ir.shapes import Layout, dim_index, dim_list, layout, size
+from ..ir.special import convert
 from ..trace.handle import layout_of
 from .declare import elementwise, function, operation, primitive, scalar_name, store_out
 from .elementwise import conj
@@ -119,7 +120,27 @@ def sum_dtype(d: dtype) -> dtype:
     return of_number(int) if d.category < FLOAT else d
 
 
-@operation(out=True, grad_name="Sum")
+def _public_sum_rule(input: Layout, dim, keepdim, asked) -> Layout:
+    check_dims("sum", dim)
+    check_dtype("sum", asked)
+    return _sum_rule(input, dim_list(dim, input.ndim), keepdim, asked or sum_dtype(input.dtype))
+
+
+def _public_sum_kernel(spec):
+    dims, keepdim, compute = dim_list(spec.static[1], spec.lays[0].ndim), spec.static[2], spec.outs[0].dtype.compute
+    whole = not spec.lays[0].ndim
+
+    def run(x):
+        x = convert(x, compute)
+        return accumulate_sum(x, dims, keepdim) if dims or whole else x
+
+    return run
+
+
+@primitive(
+    rule=_public_sum_rule, kernel=_public_sum_kernel, where="torch Tensor", out=True, grad_name="Sum",
+    gradient=lambda g, out, input, dim, keepdim, dtype: unreduced(g, input.shape, dim_list(dim, input.dim()), keepdim),
+)  # fmt: skip
 def sum(input, dim=None, keepdim=False, *, dtype=None):
     """Sum over all elements, or over the dims given.
 
@@ -127,9 +148,6 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
         dim: an int or a tuple; None or () for all. Default None.
         keepdim: keep the reduced dims with size 1. Default False.
         dtype: of the result, and to add in. Default: that of input; int64 for integers and bool."""
-    check_dims("sum", dim)
-    check_dtype("sum", dtype)
-    return sum_over(input, dim_list(dim, input.dim()), keepdim, dtype or sum_dtype(input.dtype))
 
 
 def _nansum_gradient(g, out, input, dim=None, keepdim=False, dtype=None):
@@ -167,18 +185,36 @@ def wide_of(d: dtype) -> dtype:
     return float32 if d.half else d
 
 
-@operation(out=True, grad_name="Mean")
+def _mean_rule(input: Layout, dim, keepdim, asked) -> Layout:
+    check_dims("mean", dim)
+    return _sum_rule(input, dim_list(dim, input.ndim), keepdim, mean_dtype("mean", input.dtype, asked))
+
+
+def _mean_kernel(spec):
+    lay = spec.lays[0]
+    dims, keepdim, compute = dim_list(spec.static[1], lay.ndim), spec.static[2], spec.outs[0].dtype.compute
+    count = count_of(lay.shape, dims)
+
+    def run(x):
+        x = convert(x, compute)
+        total = accumulate_sum(x, dims, keepdim) if dims or not lay.ndim else x
+        return total / compute.type(count) if count else total * compute.type(math.nan)
+
+    return run
+
+
+def _mean_gradient(g, out, input, dim, keepdim, dtype):
+    dims = dim_list(dim, input.dim())
+    return unreduced(g / max(count_of(input.shape, dims), 1), input.shape, dims, keepdim)
+
+
+@primitive(
+    rule=_mean_rule, kernel=_mean_kernel, gradient=_mean_gradient, where="torch Tensor", out=True, grad_name="Mean"
+)
 def mean(input, dim=None, keepdim=False, *, dtype=None):
     """Mean over all elements, or over the dims given; RuntimeError for integers.
 
     Args: as in `sum`."""
-    check_dims("mean", dim)
-    d = mean_dtype("mean", input.dtype, dtype)
-    dims = dim_list(dim, input.dim())
-    count = count_of(input.shape, dims)
-    total = sum_over(input, dims, keepdim, wide_of(d))
-    out = total / count if count else total * math.nan
-    return out.to(d) if d.half else out
 
 
 @operation(out=True)

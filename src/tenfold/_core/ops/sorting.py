@@ -14,6 +14,7 @@ from .creation import tensor
 from .declare import function, operation, primitive, scalar_name
 from .extremes import scattered
 from .reduction import one_dim, stored
+from .tie_order import BUDGET, sort_order, top_order
 
 # --- sort -----------------------------------------------------------------------------------------------------
 
@@ -34,7 +35,7 @@ def _like(input: Layout, d) -> Layout:
     return layout(input.shape, strides, d, input.device)
 
 
-def _sort_rule(input: Layout, dim, descending):
+def _sort_rule(input: Layout, dim, descending, stable):
     if input.dtype.is_complex:
         raise RuntimeError("sort(): complex tensors have no order; sort by .abs() or .real")
     return _like(input, input.dtype), _like(input, int64)
@@ -49,13 +50,15 @@ def picked(g, out, input, dim: int):
 
 @primitive(
     rule=_sort_rule, where="", name="_sort", grad_name="Sort",
-    gradient=lambda g, out, input, dim, descending: picked(g, out, input, dim),
+    gradient=lambda g, out, input, dim, descending, stable: picked(g, out, input, dim),
 )  # fmt: skip
-def sort_along(input, dim, descending):
+def sort_along(input, dim, descending, stable):
     x = np.asarray(input)
     if not x.ndim:
         return x, np.zeros((), np.int64)
     places = order_of(x, dim, descending)
+    if not stable:
+        places = sort_order(x, places, dim)
     return np.take_along_axis(x, places, dim), places
 
 
@@ -69,10 +72,10 @@ def _flag(name: str, what: str, x) -> bool:
 def sort(input, dim=-1, descending=False, stable=False):
     """The elements in order along dim, and where they were: a named tuple (values, indices).
 
-    Args: dim: default -1; descending: greatest first, default False; stable: equal elements keep their order (always).
+    Args: dim: default -1; descending: greatest first, default False; stable: equal elements keep their order.
     NaN counts as greater than all else."""
-    _flag("sort", "stable", stable)
-    return return_types.sort(*sort_along(input, one_dim(dim, input.dim()), _flag("sort", "descending", descending)))
+    order = _flag("sort", "descending", descending), _flag("sort", "stable", stable)
+    return return_types.sort(*sort_along(input, one_dim(dim, input.dim()), *order))
 
 
 @operation
@@ -80,13 +83,14 @@ def argsort(input, dim=-1, descending=False, stable=False):
     """The positions that would sort the elements along dim; int64.
 
     Args: as in `sort`."""
-    return sort_along(input, one_dim(dim, input.dim()), _flag("argsort", "descending", descending))[1]
+    order = _flag("argsort", "descending", descending), _flag("argsort", "stable", stable)
+    return sort_along(input, one_dim(dim, input.dim()), *order)[1]
 
 
 @operation(out=True)
 def msort(input):
     """The elements in ascending order along the first dim."""
-    return sort_along(input, 0, False)[0]
+    return sort_along(input, 0, False, False)[0]
 
 
 # --- the k greatest or least ----------------------------------------------------------------------------------
@@ -109,9 +113,10 @@ def _topk(input, k, dim, largest):
     if not x.ndim:
         return x, np.zeros((), np.int64)
     n = x.shape[dim]
-    if n >= 512 and 0 < k <= n // 8:
+    if n >= 512 and 0 < k <= n // 8 and x.size > BUDGET:
         return _topk_of_many(x, k, dim, largest)
-    places = np.take(order_of(x, dim, largest), np.arange(k), dim)
+    order = top_order(x, order_of(x, dim, largest), k, dim)
+    places = np.take(order, np.arange(k), dim)
     return np.take_along_axis(x, places, dim), places
 
 
