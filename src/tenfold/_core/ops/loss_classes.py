@@ -339,3 +339,39 @@ def cross_entropy(
         _check_probabilities(layout_of(input), layout_of(target), ignore_index)
         return _soft(input, target, weight, reduction, label_smoothing)
     return _hard(input, target, weight, ignore_index, reduction, label_smoothing)
+
+
+@function(where="nn.functional")
+def linear_cross_entropy(
+    input,
+    linear_weight,
+    target,
+    *,
+    linear_bias=None,
+    weight=None,
+    reduction="mean",
+    ignore_index=None,
+    label_smoothing=0.0,
+    options=None,
+):
+    """Cross entropy of a linear layer's outputs: cross_entropy(linear(input, linear_weight, linear_bias), target).
+
+    Args:
+        input: (N, D) or (D); linear_weight: (C, D) or (C, *, D); linear_bias: (C) or (C, *).
+        ignore_index: default None, -100 for targets that are classes; weight, reduction, label_smoothing: as there.
+        options: how PyTorch saves memory by working in chunks; the result is the same, and it is of no effect here."""
+    from .matmul import linear
+
+    shape = layout_of(linear_weight).shape
+    if options is not None and layout_of(input).ndim not in (1, 2):
+        raise RuntimeError(
+            f"expected input with dimensionality 1 or 2, got {layout_of(input).ndim}: linear_cross_entropy"
+        )
+    scores = linear(input, linear_weight.reshape((-1, shape[-1])) if len(shape) > 2 else linear_weight)
+    scores = scores.reshape((*layout_of(input).shape[:-1], *shape[:-1]))
+    if linear_bias is not None:
+        scores = scores + linear_bias
+    ignored = -100 if ignore_index is None else ignore_index
+    return cross_entropy(
+        scores, target, weight, ignore_index=ignored, reduction=reduction, label_smoothing=label_smoothing
+    )
