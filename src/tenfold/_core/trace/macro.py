@@ -11,7 +11,7 @@ from ..ir import operation
 from ..ir.graph import Graph
 from ..ir.operation import TENSOR, Operation, Spec, Vjp, fill
 from ..ir.shapes import Layout
-from ..ir.special import CAST, ENTRY, SUM_TO
+from ..ir.special import CAST, ENTRY, RELAYOUT, SUM_TO
 from .handle import Tensor, Value, Walk, fresh, layout_of, tls
 from .walk import edge, resolve, special
 
@@ -162,9 +162,17 @@ def fit(g: Tensor, lay: Layout) -> Tensor:
 
 def apply_spec(spec: Spec, handles: list[Tensor], w: Walk) -> list[Tensor]:
     """Walks an edge whose Spec is known (a gradient's): one new handle for each result."""
-    args = tuple([resolve(h, w) for h in handles])
+    args = tuple([resolve(_laid_out(h, lay), w) for h, lay in zip(handles, spec.lays)])
     nx = edge(w, spec.op, args, spec.static, (spec,), spec)
     return [fresh(v, w) for v in nx.outs]
+
+
+def _laid_out(h: Tensor, lay: Layout) -> Tensor:
+    """The tensor with the strides that the Spec was made for: its results' layouts follow from them."""
+    have = layout_of(h)
+    if have is lay or lay.flat or lay.number or have.shape != lay.shape:
+        return h
+    return RELAYOUT.call(h, lay)
 
 
 operation.make_vjp = make_vjp
