@@ -71,7 +71,7 @@ def _generic(op: Operation) -> Callable:
                         continue
                 break
             else:
-                if not kwargs or _same_keywords(kwargs, nx.kwcall):
+                if _same_keywords(kwargs, nx.kwcall):
                     w.at = nx
                     tree = nx.spec.tree
                     if tree is None:
@@ -181,7 +181,7 @@ def _again(op: Operation, args, kwargs, w: Walk):
                 continue
             break
         else:
-            if not kwargs or _same_keywords(kwargs, nx.kwcall):
+            if _same_keywords(kwargs, nx.kwcall):
                 w.at = nx
                 tree = nx.spec.tree
                 if tree is None:

@@ -86,19 +86,46 @@ WIDE = {np.dtype("f4"): np.dtype("f8"), np.dtype("c8"): np.dtype("c16")}
 
 
 def accumulate_sum(x: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
-    """Sums. NumPy adds pairwise along the axis that is innermost in memory and naively along the others, where single
-    precision is therefore accumulated in double."""
-    wide = WIDE.get(x.dtype)
-    if wide is None or x.size <= 64 or not dims:
+    """Sums. NumPy adds pairwise along the axis that is innermost in memory, and naively along the others: there, single
+    precision is added in blocks."""
+    if x.dtype not in WIDE or x.size <= 64 or not dims:
         return x.sum(dims, keepdims=keepdim, dtype=x.dtype)
+    shape = reduced_shape(x.shape, dims, keepdim)
+    if x.flags.c_contiguous:
+        groups = _merged(x.shape, dims)
+        x = x.reshape([n for n, _ in groups])
+        dims = tuple(i for i, (_, reduced) in enumerate(groups) if reduced)
     inner = min(range(x.ndim), key=lambda d: abs(x.strides[d]) if x.shape[d] > 1 else math.inf)
     if inner in dims:
-        part = x.sum(inner, keepdims=True)
-        rest = tuple([d for d in dims if d != inner and part.shape[d] != 1])
-        if rest:
-            part = part.sum(rest, keepdims=True, dtype=wide).astype(x.dtype)
-        return part if keepdim else part.reshape(reduced_shape(x.shape, dims, False))
-    return x.sum(dims, keepdims=keepdim, dtype=wide).astype(x.dtype)
+        x = x.sum(inner, keepdims=True)
+    for d in dims:
+        if d != inner:
+            x = _sum_in_blocks(x, d)
+    return x.reshape(shape)
+
+
+def _merged(shape, dims: tuple[int, ...]) -> list[tuple[int, bool]]:
+    """Neighbouring dims that are all reduced, or all kept, as one: (size, whether it is reduced)."""
+    out: list[tuple[int, bool]] = []
+    for d, n in enumerate(shape):
+        reduced = d in dims
+        if out and (out[-1][1] is reduced or n == 1):
+            out[-1] = (out[-1][0] * n, out[-1][1])
+        else:
+            out.append((n, reduced))
+    return out
+
+
+def _sum_in_blocks(x: np.ndarray, d: int, block: int = 64) -> np.ndarray:
+    """The sum along one axis, which stays with size 1: block by block, then of the blocks."""
+    n = x.shape[d]
+    if n <= 2 * block:
+        return x.sum(d, keepdims=True)
+    whole = n // block * block
+    head, tail = np.split(x, [whole], d)
+    parts = head.reshape(*x.shape[:d], whole // block, block, *x.shape[d + 1 :]).sum(d + 1)
+    total = _sum_in_blocks(parts, d)
+    return total + tail.sum(d, keepdims=True) if whole < n else total
 
 
 def _sum_rule(input: Layout, dims, keepdim, d: dtype) -> Layout:
