@@ -48,7 +48,15 @@ def _numbers(data: Any) -> tuple[np.ndarray, dtype]:
         if isinstance(x, (str, bytes)):
             raise TypeError(f"new(): invalid data type '{type(x).__name__}'")
         if isinstance(x, (bool, int, float, complex)):
-            kinds.add(bool if isinstance(x, bool) else int if isinstance(x, int) else float if isinstance(x, float) else complex)
+            kinds.add(
+                bool
+                if isinstance(x, bool)
+                else int
+                if isinstance(x, int)
+                else float
+                if isinstance(x, float)
+                else complex
+            )
             return ()
         if hasattr(x, "__len__") and hasattr(x, "__getitem__"):
             n = len(x)
@@ -59,8 +67,12 @@ def _numbers(data: Any) -> tuple[np.ndarray, dtype]:
                 other = shape_of(x[i], depth + 1)
                 if other != first:
                     if len(other) != len(first) and (not other or not first):
-                        raise ValueError(f"only one element tensors can be converted to Python scalars: item {i} of dim {depth} is no sequence of the others' length")
-                    raise ValueError(f"expected sequence of length {first[0] if first else 0} at dim {depth + 1} (got {other[0] if other else 0})")
+                        raise ValueError(
+                            f"only one element tensors can be converted to Python scalars: item {i} of dim {depth} is no sequence of the others' length"
+                        )
+                    raise ValueError(
+                        f"expected sequence of length {first[0] if first else 0} at dim {depth + 1} (got {other[0] if other else 0})"
+                    )
             return (n, *first)
         if hasattr(x, "__index__"):
             kinds.add(int)
@@ -112,7 +124,11 @@ def in_memory(array: np.ndarray, d: dtype) -> np.ndarray:
         out = encode(convert(array, np.dtype("f4")), d)
     else:
         out = convert(array, d.np)
-    return np.array(out, order="C", copy=True) if out is array or out.base is not None or not out.flags.c_contiguous else out
+    return (
+        np.array(out, order="C", copy=True)
+        if out is array or out.base is not None or not out.flags.c_contiguous
+        else out
+    )
 
 
 # --- what factories are asked for --------------------------------------------------------------------------------------------
@@ -237,7 +253,9 @@ def shape_from(args: tuple, name: str) -> Size:
         except TypeError:
             k = None
         if k is None or isinstance(n, bool):
-            raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type {type(n).__name__}")
+            raise TypeError(
+                f"{name}(): argument 'size' must be tuple of ints, but found element of type {type(n).__name__}"
+            )
         if k < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {k}: {list(args)} ({name})")
         out.append(k)
@@ -258,7 +276,11 @@ def _full_rule(size_, value, d):
 @primitive(rule=_full_rule, data=("value",), name="full_", where="")
 def _full(size_, value, d):
     if d.category == 1 and isinstance(value, int):
-        return np.full(size_, np.array(value % (1 << 64), np.uint64).astype(d.np) if value < 0 else value, d.np) if -(2**63) <= value < 2**63 else np.full(size_, value, d.np)
+        return (
+            np.full(size_, np.array(value % (1 << 64), np.uint64).astype(d.np) if value < 0 else value, d.np)
+            if -(2**63) <= value < 2**63
+            else np.full(size_, value, d.np)
+        )
     return np.full(size_, convert(np.asarray(value), d.compute), d.compute)
 
 
@@ -340,11 +362,23 @@ def _ordered_as(t: Tensor, lay) -> Tensor:
 
 zeros_like = _like("zeros_like", 0, "Zeros, with the shape and dtype of input.")
 ones_like = _like("ones_like", 1, "Ones, with the shape and dtype of input.")
-empty_like = _like("empty_like", 0, "A tensor with the shape and dtype of input, whose values are not specified (here they are zeros).")
+empty_like = _like(
+    "empty_like", 0, "A tensor with the shape and dtype of input, whose values are not specified (here they are zeros)."
+)
 
 
 @function(where="torch")
-def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+def full_like(
+    input,
+    fill_value,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    memory_format=None,
+    pin_memory=False,
+):
     """Filled with one value, with the shape and dtype of input."""
     check_options("full_like", layout, pin_memory)
     fill_value = _fill_number("full_like", fill_value)
@@ -395,7 +429,9 @@ def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layo
     if isinstance(data, Tensor):
         data = data.detach().clone()
         return mark(data.to(dtype or layout_of(data).dtype), requires_grad)
-    return tensor(data, dtype=dtype or lay.dtype, device=lay.device if device is None else device, requires_grad=requires_grad)
+    return tensor(
+        data, dtype=dtype or lay.dtype, device=lay.device if device is None else device, requires_grad=requires_grad
+    )
 
 
 def _arange_rule(start, end, step, count, d):
@@ -409,7 +445,9 @@ def _arange(start, end, step, count, d):
 
 
 @function(where="torch")
-def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def arange(
+    start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
     """Numbers from start (included) to end (excluded), step apart: `arange(end)`, `arange(start, end)`, `arange(start, end, step)`.
 
     Args: dtype: default: int64 where all three are ints, else the default dtype."""
@@ -423,11 +461,17 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     if start != start or end != end or abs(start) == float("inf") or abs(end) == float("inf"):
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
-        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: arange from {start} to {end} by {step}")
+        raise RuntimeError(
+            f"upper bound and lower bound inconsistent with step sign: arange from {start} to {end} by {step}"
+        )
     d = dtype or (layout_of(out).dtype if out is not None else None)
     if d is None:
         d = get_default_dtype() if any(isinstance(x, float) for x in (start, end, step)) else dtypes.int64
-    count = -(-(end - start) // step) if all(isinstance(x, int) for x in (start, end, step)) else math.ceil((end - start) / step)
+    count = (
+        -(-(end - start) // step)
+        if all(isinstance(x, int) for x in (start, end, step))
+        else math.ceil((end - start) / step)
+    )
     where = device_name(device)
     if where == "meta":
         r = filled(size((int(count),)), 0, d, "meta", requires_grad)

@@ -112,7 +112,9 @@ def _result_dtype(out, *ends) -> dtype:
 
 
 @function(where="torch")
-def linspace(start, end, steps=None, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def linspace(
+    start, end, steps=None, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
     """`steps` numbers from start to end, both included, evenly spaced.
 
     Args: start, end: numbers or 0-d tensors; dtype: default: the default dtype, complex where an end is."""
@@ -131,7 +133,19 @@ def linspace(start, end, steps=None, *, out=None, dtype=None, layout=None, devic
 
 
 @function(where="torch")
-def logspace(start, end, steps=None, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def logspace(
+    start,
+    end,
+    steps=None,
+    base=10.0,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+):
     """`steps` powers of base, whose exponents are evenly spaced from start to end, both included.
 
     Args: start, end: numbers or 0-d tensors; base: default 10; dtype: default: the default dtype, complex where an end is."""
@@ -153,7 +167,9 @@ def logspace(start, end, steps=None, base=10.0, *, out=None, dtype=None, layout=
 
 
 @function(where="torch", name="range")
-def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def range_(
+    start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
     """Numbers from start to end, both included, step apart; `arange`, which leaves the end out, has taken its place.
 
     Args: dtype: default: the default dtype."""
@@ -171,7 +187,9 @@ def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if (end - start) * step < 0:
-        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: range from {start} to {end} by {step}")
+        raise RuntimeError(
+            f"upper bound and lower bound inconsistent with step sign: range from {start} to {end} by {step}"
+        )
     d = chosen("range", dtype) or (layout_of(out).dtype if out is not None else get_default_dtype())
     count = int((end - start) / step) + 1
     where = device_name(device)
@@ -230,7 +248,9 @@ def strided(shape, strides, d: dtype, where: str) -> Tensor:
 def _checked_strides(name: str, shape, stride) -> tuple[int, ...]:
     strides = tuple([operator.index(s) for s in stride])
     if len(strides) != len(shape):
-        raise RuntimeError(f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(strides)}) ({name})")
+        raise RuntimeError(
+            f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(strides)}) ({name})"
+        )
     if any(s < 0 for s in strides):
         raise RuntimeError(
             f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(strides)} ({name}): strides are not negative"
@@ -244,7 +264,10 @@ def empty_strided(size, stride, *, dtype=None, layout=None, device=None, require
     check_options("empty_strided", layout, pin_memory)
     shape = shape_from((size,), "empty_strided")
     strides = _checked_strides("empty_strided", shape, stride)
-    return mark(strided(shape, strides, chosen("empty_strided", dtype) or get_default_dtype(), device_name(device)), requires_grad)
+    return mark(
+        strided(shape, strides, chosen("empty_strided", dtype) or get_default_dtype(), device_name(device)),
+        requires_grad,
+    )
 
 
 @function(where="Tensor")
@@ -259,7 +282,9 @@ def new_empty_strided(self, size, stride, dtype=None, layout=None, device=None, 
 
 
 @function(where="torch")
-def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def empty_permuted(
+    size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
     """A dense tensor of that shape, whose dims lie in memory in the order of physical_layout, outermost first."""
     check_options("empty_permuted", layout, pin_memory)
     shape = shape_from((size,), "empty_permuted")
@@ -271,14 +296,19 @@ def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=Non
         )
     for i, k in enumerate(order):
         if not 0 <= k < len(shape):
-            raise RuntimeError(f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got {k} at index {i} of physical_layout)")
+            raise RuntimeError(
+                f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got {k} at index {i} of physical_layout)"
+            )
     if len(set(order)) != len(order):
         raise RuntimeError(f"Duplicate dim not allowed in physical_layout, got {list(order)}")
     inner = contiguous_strides(tuple([shape[k] for k in order]))
     strides = [0] * len(shape)
     for k, s in zip(order, inner):
         strides[k] = s
-    return mark(strided(shape, strides, chosen("empty_permuted", dtype) or get_default_dtype(), device_name(device)), requires_grad)
+    return mark(
+        strided(shape, strides, chosen("empty_permuted", dtype) or get_default_dtype(), device_name(device)),
+        requires_grad,
+    )
 
 
 @function(where="torch")
@@ -288,5 +318,7 @@ def scalar_tensor(s, *, dtype=None, layout=None, device=None, requires_grad=Fals
     value = _number("scalar_tensor", s, "s")
     d = chosen("scalar_tensor", dtype) or get_default_dtype()
     if isinstance(value, complex) and not d.is_complex:
-        raise RuntimeError(f"value cannot be converted to type {d} without overflow: {value} is complex (scalar_tensor)")
+        raise RuntimeError(
+            f"value cannot be converted to type {d} without overflow: {value} is complex (scalar_tensor)"
+        )
     return filled(size(()), value, d, device_name(device), requires_grad)

@@ -14,10 +14,19 @@ from tenfold._core.random.uniform import fractions32, fractions64
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def normal(engine: Engine, shape: Shape, dtype: str = "float32", mean: float = 0.0, std: float = 1.0) -> np.ndarray:
+def normal(
+    engine: Engine,
+    shape: Shape,
+    dtype: str = "float32",
+    mean: float = 0.0,
+    std: float = 1.0,
+    in_blocks: bool = True,
+) -> np.ndarray:
     """Independent normal numbers.
 
     Args:
+        in_blocks: whether from 16 elements on they are made in blocks, as PyTorch fills contiguous memory; else one
+            after the other. Default True.
         dtype: a floating dtype, or a complex one, whose parts each have half of the variance.
     Raises:
         RuntimeError: `std` is negative or NaN.
@@ -28,10 +37,10 @@ def normal(engine: Engine, shape: Shape, dtype: str = "float32", mean: float = 0
     sizes = as_shape(shape)
     if dtype in ("complex64", "complex128"):
         part = "float32" if dtype == "complex64" else "float64"
-        return normal(engine, (*sizes, 2), part, mean, std / math.sqrt(2.0)).view(dtype).reshape(sizes)
+        return normal(engine, (*sizes, 2), part, mean, std / math.sqrt(2.0), in_blocks).view(dtype).reshape(sizes)
     kind = find_floating(dtype, "normal_kernel_cpu")
     count = number_of_elements(sizes)
-    if count < BLOCK:
+    if count < BLOCK or not in_blocks:
         values = round_to(libm.fma(standard_normals(engine, count), float(std), float(mean)), kind)
     else:
         values = _blocks(engine, count, kind, float(mean), float(std))
