@@ -29,6 +29,18 @@ def ordered(x: np.ndarray, dim: int, reverse: bool) -> np.ndarray:
     return np.flip(x, dim) if reverse else x
 
 
+def _accumulated(ufunc, x: np.ndarray, dim: int) -> np.ndarray:
+    """ufunc.accumulate, single precision in double; a slice at a time where slices are long."""
+    wide = x.astype(WIDE.get(x.dtype, x.dtype))
+    n = x.shape[dim]
+    if dim == x.ndim - 1 or n == 0 or x.size // n < 64:
+        return ufunc.accumulate(wide, dim).astype(x.dtype, copy=False)
+    slices = np.moveaxis(wide, dim, 0)
+    for k in range(1, n):
+        ufunc(slices[k - 1], slices[k], out=slices[k])
+    return wide.astype(x.dtype, copy=False)
+
+
 # --- sums and products --------------------------------------------------------------------------------------
 
 
@@ -40,8 +52,7 @@ def running_sum(input, dim, reverse, d):
     x = np.asarray(input, d.compute)
     if not x.ndim:
         return x
-    wide = WIDE.get(x.dtype, x.dtype)
-    return ordered(np.cumsum(ordered(x, dim, reverse), dim, dtype=wide).astype(x.dtype, copy=False), dim, reverse)
+    return ordered(_accumulated(np.add, ordered(x, dim, reverse), dim), dim, reverse)
 
 
 def _cumprod_gradient(g, out, input, dim, reverse, d):
@@ -58,8 +69,7 @@ def running_product(input, dim, reverse, d):
     x = np.asarray(input, d.compute)
     if not x.ndim:
         return x
-    wide = WIDE.get(x.dtype, x.dtype)
-    return ordered(np.cumprod(ordered(x, dim, reverse), dim, dtype=wide).astype(x.dtype, copy=False), dim, reverse)
+    return ordered(_accumulated(np.multiply, ordered(x, dim, reverse), dim), dim, reverse)
 
 
 def exclusive_cumprod(x, dim: int, reverse: bool):

@@ -113,7 +113,7 @@ def _topk(input, k, dim, largest):
     if not x.ndim:
         return x, np.zeros((), np.int64)
     n = x.shape[dim]
-    if n >= 512 and 0 < k <= n // 8 and x.size > BUDGET:
+    if n >= 64 and 0 < k <= n // 4 and x.size > BUDGET:
         return _topk_of_many(x, k, dim, largest)
     order = top_order(x, order_of(x, dim, largest), k, dim)
     places = np.take(order, np.arange(k), dim)

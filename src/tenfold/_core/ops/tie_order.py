@@ -1,5 +1,5 @@
-"""Where equal elements go in orders that need not be stable: as in PyTorch's builds for Linux, which use the sorts of the
-C++ standard library (sort, partial_sort, nth_element). Only the positions of equal elements depend on it.
+"""Where equal elements go in orders that need not be stable: as in PyTorch's builds for Linux, which use the sorts of
+the C++ standard library (sort, partial_sort, nth_element). Only the positions of equal elements depend on it.
 
 Everything works on `p`, a list of positions, and `key`, the ranks of the elements: equal ranks for equal elements.
 Source: D. Musser, "Introspective sorting and selection algorithms" (1997); J. Williams, "Heapsort" (1964)."""
