@@ -17,7 +17,7 @@ from ..trace.handle import Storage, Tensor, layout_of, placed
 from .declare import function, meta_tensor, primitive, store_out
 from .devices import device_name
 
-# --- from data -----------------------------------------------------------------------------------------------------------
+# --- from data ------------------------------------------------------------------------------------
 
 
 def from_array(array: np.ndarray, d: dtype, device: str = "cpu") -> Tensor:
@@ -131,7 +131,7 @@ def in_memory(array: np.ndarray, d: dtype) -> np.ndarray:
     )
 
 
-# --- what factories are asked for --------------------------------------------------------------------------------------------
+# --- what factories are asked for -----------------------------------------------------------------
 
 _PYTHON_TYPES = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}
 
@@ -237,7 +237,7 @@ def mark(t: Tensor, needs_grad: bool) -> Tensor:
     return t
 
 
-# --- filled ----------------------------------------------------------------------------------------------------------------
+# --- filled ---------------------------------------------------------------------------------------
 
 
 def shape_from(args: tuple, name: str) -> Size:

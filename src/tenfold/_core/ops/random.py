@@ -23,7 +23,7 @@ from .creation import check_options, chosen, from_array, mark, shape_from, zeros
 from .declare import function, meta_tensor, not_implemented, overwrite, primitive, publish, scalar_name, store_out
 from .devices import CPU, device_name
 
-# --- generators ---------------------------------------------------------------------------------------------------------------
+# --- generators -----------------------------------------------------------------------------------
 
 
 class Generator:
@@ -136,7 +136,7 @@ def engine_of(generator) -> streams.Engine:
     return generator.engine
 
 
-# --- draws -----------------------------------------------------------------------------------------------------------------------
+# --- draws ----------------------------------------------------------------------------------------
 
 DRAWS: dict[str, Any] = {
     "uniform": streams.uniform,
@@ -377,7 +377,7 @@ def randint_like(
     return mark(drawn_like(input, "random_from_to", d, device, generator, low, high, memory_format), requires_grad)
 
 
-# --- filling in place --------------------------------------------------------------------------------------------------------------
+# --- filling in place -----------------------------------------------------------------------------
 
 
 @function(where="Tensor")
@@ -456,7 +456,7 @@ def log_normal_(self, mean=1, std=2, *, generator=None):
     return fill(self, "log_normal", generator, float(mean), float(std))
 
 
-# --- with probabilities given by tensors ---------------------------------------------------------------------------------------------
+# --- with probabilities given by tensors ----------------------------------------------------------
 
 
 def _bernoulli_rule(input: Layout, generator, d, strides) -> Layout:

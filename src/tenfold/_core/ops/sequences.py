@@ -14,7 +14,7 @@ from .creation import _arange, check_options, chosen, filled, mark, shape_from
 from .declare import function, meta_tensor, not_implemented, primitive, store_out
 from .devices import device_name
 
-# --- from start to end, both included ------------------------------------------------------------------------------------
+# --- from start to end, both included -------------------------------------------------------------
 
 
 def _number(name: str, x, argument: str):
@@ -198,7 +198,7 @@ def range_(
     return r if out is None else store_out(out, r, "range")
 
 
-# --- identities ----------------------------------------------------------------------------------------------------------
+# --- identities -----------------------------------------------------------------------------------
 
 
 def _eye_rule(n, m, d) -> Layout:
@@ -232,7 +232,7 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_g
     return r if out is None else store_out(out, r, "eye")
 
 
-# --- of given strides ------------------------------------------------------------------------------------------------------
+# --- of given strides -----------------------------------------------------------------------------
 
 
 def strided(shape, strides, d: dtype, where: str) -> Tensor:
