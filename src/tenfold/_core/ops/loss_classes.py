@@ -341,6 +341,27 @@ def cross_entropy(
     return _hard(input, target, weight, ignore_index, reduction, label_smoothing)
 
 
+def _check_linear(shape, weight, bias) -> None:
+    """The shapes of input (N, D) or (D), of weight (C, *, D) and bias (C, *)."""
+    n, k = len(shape), len(weight)
+    if n not in (1, 2):
+        raise RuntimeError(f"expected input with dimensionality 1 or 2, got {n}: linear_cross_entropy")
+    if k < 2:
+        raise RuntimeError(f"expected linear_weight with dimensionality at least 2, got {k}: linear_cross_entropy")
+    if shape[-1] != weight[-1]:
+        raise RuntimeError(
+            "expected equal input and linear_weight last dimensions (in_features),"
+            f" got {shape[-1]} and {weight[-1]}, respectively"
+        )
+    if n == 1 and k > 2:
+        raise RuntimeError(
+            f"K-dimensional loss defined by linear_weight shape {tuple(weight)} requires batched input,"
+            f" (N, {weight[-1]}), got unbatched input with shape {tuple(shape)}"
+        )
+    if bias is not None and layout_of(bias).shape != weight[:-1]:
+        raise RuntimeError(f"expected linear_bias shape {tuple(weight[:-1])}, got {tuple(layout_of(bias).shape)}")
+
+
 @function(where="nn.functional")
 def linear_cross_entropy(
     input,
@@ -363,10 +384,9 @@ def linear_cross_entropy(
     from .matmul import linear
 
     shape = layout_of(linear_weight).shape
-    if options is not None and layout_of(input).ndim not in (1, 2):
-        raise RuntimeError(
-            f"expected input with dimensionality 1 or 2, got {layout_of(input).ndim}: linear_cross_entropy"
-        )
+    _check_linear(layout_of(input).shape, shape, linear_bias)
+    if layout_of(target).dtype.category == FLOAT and ignore_index is not None:
+        raise RuntimeError("ignore_index cannot be specified when target contains probabilities: linear_cross_entropy")
     scores = linear(input, linear_weight.reshape((-1, shape[-1])) if len(shape) > 2 else linear_weight)
     scores = scores.reshape((*layout_of(input).shape[:-1], *shape[:-1]))
     if linear_bias is not None:

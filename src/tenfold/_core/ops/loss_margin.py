@@ -217,6 +217,10 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
     how = reduction_of(size_average, reduce, reduction)
     if p not in (1, 2):
         raise ValueError(f"only p == 1 and p == 2 supported, and multi_margin_loss got {p}")
+    if weight is not None and layout_of(weight).ndim != 1:
+        raise ValueError(
+            f"weight must be one-dimensional, (C), and multi_margin_loss got {layout_of(weight).ndim} dims"
+        )
     _check_multi_margin(layout_of(input), layout_of(target), None if weight is None else layout_of(weight))
     return _multi_margin(input, target, p, margin, weight, how)
 
