@@ -9,7 +9,7 @@ import numpy as np
 
 from .dtypes import decode, encode
 from .operation import Operation, Primitive
-from .shapes import Layout, layout
+from .shapes import Layout, layout, result_strides
 
 ENTRY = Operation("entry", lambda lay, live: None)  # a realised storage enters the walk
 MODE = Operation("mode", lambda grad: None)  # gradient mode changes
@@ -239,7 +239,7 @@ def convert(x: np.ndarray, target: np.dtype) -> np.ndarray:
 
 
 def _cast_rule(x, dtype):
-    strides = x.strides if x.dense and not x.contig else None
+    strides = None if x.contig else x.strides if x.dense else result_strides(x.shape, (x,))
     return layout(x.shape, strides, dtype, x.device)
 
 

@@ -94,7 +94,12 @@ def _leaky_gradient(g, out, input, negative_slope):
     return g * _pick(input, 1.0, negative_slope), None
 
 
-@elementwise(name="pick", where="", numbers="above below", differentiable=False)
+def _pick_gradient(g, out, input, above, below):
+    positive = input > 0
+    return None, zero_where(g, logical_not(positive)), zero_where(g, positive)
+
+
+@elementwise(name="pick", where="", numbers="above below", gradient=_pick_gradient)
 def _pick(input, above, below):
     """`above` where input > 0, `below` elsewhere."""
     return np.where(input > 0, above, below)

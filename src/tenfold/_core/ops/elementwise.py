@@ -226,6 +226,11 @@ def rsub(input, other, *, alpha=1):
     return _rsub(input, other)
 
 
+@elementwise(name="truncated", where="", grad_name="Div", gradient=lambda g, out, input: None)
+def _truncated(input):
+    return np.trunc(input)
+
+
 _ROUNDED = {"floor": _div_floor, "trunc": _div_trunc}
 
 
@@ -236,6 +241,8 @@ def _div(input, other, *, rounding_mode=None, out=None):
         r = _true_divide(input, other)
     elif rounding_mode in _ROUNDED:
         r = _ROUNDED[rounding_mode](input, other)
+        if rounding_mode == "trunc" and layout_of(r).dtype.half:  # the quotient is rounded to the dtype first
+            r = _truncated(_true_divide(input, other))
     else:
         raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}")
     return r if out is None else store_out(out, r, "div")

@@ -11,7 +11,7 @@ from ..ir.shapes import Layout, broadcast_shapes, layout, result_strides
 from ..trace.handle import Tensor, layout_of
 from .comparison import eq, isfinite, logical_and, logical_not
 from .declare import elementwise, function, inplace_variant, primitive, promoted, publish, scalar_name, store_out
-from .elementwise import _real_part, conj, mul, sgn, zero_where
+from .elementwise import _conj, _real_part, conj, mul, sgn, zero_where
 from .power import pow, rsqrt
 from .return_types import frexp as frexp_result
 
@@ -416,25 +416,37 @@ def _phase(d):
     return wide, wide.to_real()
 
 
-@elementwise(kind=_phase, gradient=_angle_gradient, inplace=False)
-def angle(input):
-    """The angle in the complex plane, in [-pi, pi]; of real numbers 0, or pi where negative."""
+@elementwise(kind=_phase, gradient=_angle_gradient, where="", name="angle", inplace=False, out=False)
+def _angle(input):
     if input.dtype.kind == "c":
         return np.angle(input)
     flat = np.where(input < 0, input.dtype.type(math.pi), input.dtype.type(0))
     return np.where(np.isnan(input), input, flat)
 
 
-@elementwise(gradient=lambda g, out, input: conj(g))
-def conj_physical(input):
-    """The complex conjugate, in new memory."""
-    return np.conjugate(input)
+@function
+def angle(input, *, out=None):
+    """The angle in the complex plane, in [-pi, pi]; of real numbers 0, or pi where negative."""
+    r = _angle(input)
+    if layout_of(input).dtype.is_complex:
+        r = r.contiguous()
+    return r if out is None else store_out(out, r, "angle")
+
+
+@function
+def conj_physical(input, *, out=None):
+    """The complex conjugate, in new memory; a real tensor itself."""
+    r = _conj(input) if layout_of(input).dtype.is_complex else input
+    return r if out is None else store_out(out, r, "conj_physical")
+
+
+publish(inplace_variant(conj_physical, "conj_physical"), "conj_physical_", "torch Tensor")
 
 
 @function(name="conj")
 def conjugate(input):
     """The complex conjugate; a real tensor itself."""
-    return conj_physical(input) if layout_of(input).dtype.is_complex else input
+    return _conj(input) if layout_of(input).dtype.is_complex else input
 
 
 @function
@@ -490,17 +502,36 @@ def _complex_of(real, imag):
     return out
 
 
-@primitive(rule=_pair_rule("complex"), gradient=lambda g, out, real, imag: (_real_part(g), _imag_part(g)), where="torch", out=True)
-def complex(real, imag):
-    """real + 1j * imag, from two float tensors of the same dtype."""
+@primitive(rule=_pair_rule("complex"), gradient=lambda g, out, real, imag: (_real_part(g), _imag_part(g)), where="", name="complex")
+def _complex(real, imag):
     return _complex_of(real, imag)
+
+
+def _store_pair(out, r, name: str):
+    if out is None:
+        return r
+    have, want = layout_of(out).dtype, layout_of(r).dtype
+    if have is not want:
+        raise RuntimeError(f"{name}: Expected object of scalar type {scalar_name(want)} but got scalar type {scalar_name(have)} for argument 'out'")
+    return store_out(out, r, name)
+
+
+@function(where="torch")
+def complex(real, imag, *, out=None):
+    """real + 1j * imag, from two float tensors of the same dtype."""
+    return _store_pair(out, _complex(real, imag), "complex")
 
 
 def _polar_gradient(g, out, abs, angle):
     return _real_part(conj(g) * sgn(out)), _real_part(conj(g) * (out * 1j))
 
 
-@primitive(rule=_pair_rule("polar"), gradient=_polar_gradient, where="torch", out=True)
-def polar(abs, angle):
-    """abs * exp(1j * angle), from two float tensors of the same dtype."""
+@primitive(rule=_pair_rule("polar"), gradient=_polar_gradient, where="", name="polar")
+def _polar(abs, angle):
     return _complex_of(abs * np.cos(angle), abs * np.sin(angle))
+
+
+@function(where="torch")
+def polar(abs, angle, *, out=None):
+    """abs * exp(1j * angle), from two float tensors of the same dtype."""
+    return _store_pair(out, _polar(abs, angle), "polar")

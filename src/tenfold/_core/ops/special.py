@@ -164,7 +164,7 @@ def mvlgamma(input, p, *, out=None):
     total = terms[0].to(float32) if d.half else terms[0]  # a sum of half numbers is kept in float32
     for term in terms[1:]:
         total = total + term
-    r = total.to(d) + 0.25 * p * (p - 1) * math.log(math.pi)
+    r = (total.to(d) + 0.25 * p * (p - 1) * math.log(math.pi)).contiguous()
     return r if out is None else store_out(out, r, "mvlgamma")
 
 
@@ -224,13 +224,19 @@ i1 = _of_one(
 )
 i1e = _of_one("i1e", values.i1e_values, "exp(-|input|) * i1(input).", _i1e_gradient, "special", grad_name="SpecialI1E")
 
+
+def _nan_at_infinity(fn):
+    """PyTorch's modified_bessel_i0 and i1 have no value at infinity, where i0 and i1 are infinite."""
+    return lambda x: np.where(np.isinf(x), x.dtype.type(np.nan), fn(x))
+
+
 for _name, _fn, _doc in (
     ("bessel_j0", values.j0_values, "The Bessel function of the first kind of order 0."),
     ("bessel_j1", values.j1_values, "The Bessel function of the first kind of order 1."),
     ("bessel_y0", values.y0_values, "The Bessel function of the second kind of order 0."),
     ("bessel_y1", values.y1_values, "The Bessel function of the second kind of order 1."),
-    ("modified_bessel_i0", values.i0_values, "The modified Bessel function of the first kind of order 0."),
-    ("modified_bessel_i1", values.i1_values, "The modified Bessel function of the first kind of order 1."),
+    ("modified_bessel_i0", _nan_at_infinity(values.i0_values), "The modified Bessel function of the first kind of order 0."),
+    ("modified_bessel_i1", _nan_at_infinity(values.i1_values), "The modified Bessel function of the first kind of order 1."),
     ("modified_bessel_k0", values.k0_values, "The modified Bessel function of the second kind of order 0."),
     ("modified_bessel_k1", values.k1_values, "The modified Bessel function of the second kind of order 1."),
     ("scaled_modified_bessel_k0", values.k0e_values, "exp(input) times modified_bessel_k0."),

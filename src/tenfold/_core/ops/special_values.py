@@ -170,6 +170,7 @@ def log_ndtr_values(x):
     z = x * math.sqrt(0.5)
     return pieces(
         z,
+        (np.isinf(z) & (z < 0), lambda v: v),
         (z < -1, lambda v: np.log(_erfcx_positive(-v) / 2) - v * v),
         (z >= -1, lambda v: np.log1p(-erfc_values(v) / 2)),
     )
@@ -347,7 +348,7 @@ def igammac_values(a, x):
     return _incomplete_gamma(np.atleast_1d(a), np.atleast_1d(x), True).reshape(np.broadcast(a, x).shape)
 
 
-# --- Bessel functions ----------------------------------------------------------------------------------------------
+# --- Bessel functions: NaN at infinity where PyTorch says so ------------------------------------------------------
 
 
 def _i_scaled(order):
@@ -451,7 +452,6 @@ def _j(order, x):
     return pieces(
         x,
         (x <= 8, lambda v: series(near, v * v, 0, 64) * (v if order else 1)),
-        (np.isinf(x), np.zeros_like),
         (x > 8, lambda v: _hankel(order, v, False)),
     )
 
@@ -476,7 +476,6 @@ def _y(order, x):
     return pieces(
         x,
         (x == 0, lambda v: np.full_like(v, -np.inf)),
-        (np.isinf(x) & (x > 0), np.zeros_like),
         (x > 8, lambda v: _hankel(order, v, True)),
         (x > 0, near),
     )
@@ -516,7 +515,7 @@ def _airy_waves(x):
 def airy_ai_values(x):
     return pieces(
         x,
-        (np.isinf(x), lambda v: np.where(v > 0, 0.0, np.nan)),
+        (np.isinf(x), lambda v: np.full_like(v, np.nan)),  # as PyTorch has it
         (x > 3, _airy_decay),
         (x >= 0, lambda v: series(tables.AI_0_3, v, 0, 3)),
         (x >= -4, lambda v: series(tables.AI_M4_0, v, -4, 0)),
