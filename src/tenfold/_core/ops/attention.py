@@ -9,7 +9,7 @@ import numpy as np
 from ..ir.dtypes import BOOL, FLOAT
 from ..ir.shapes import Layout, layout
 from ..ir.special import RELAYOUT
-from ..trace.handle import layout_of
+from ..trace.handle import layout_of, requires_grad
 from .declare import function, operation, primitive, scalar_name
 from .dropout import noise
 from .reduction import accumulate_sum, wide_of
@@ -49,7 +49,7 @@ def attention_weights(scores, mask, causal):
 # --- checks -------------------------------------------------------------------------------------------------------
 
 
-def _check(q: Layout, k: Layout, v: Layout, mask, is_causal: bool) -> None:
+def _check(q: Layout, k: Layout, v: Layout, mask) -> None:
     name = "scaled_dot_product_attention"
     if not q.dtype is k.dtype is v.dtype:
         raise RuntimeError(
@@ -74,13 +74,14 @@ def _check(q: Layout, k: Layout, v: Layout, mask, is_causal: bool) -> None:
             "Expected attn_mask dtype to be bool or float or to match query dtype, but got"
             f" attn_mask.dtype: {mask.dtype} and query.dtype: {q.dtype} instead."
         )
-    if is_causal:
-        raise RuntimeError(f"{name}: Explicit attn_mask should not be set when is_causal=True: leave one out")
 
 
 def _repeated(x, times: int):
     """Each head of keys or values for so many heads of queries."""
-    return x if times == 1 else x.repeat_interleave(times, -3)
+    if times == 1:
+        return x
+    *batch, heads, rows, width = x.shape
+    return x.unsqueeze(-3).expand((*batch, heads, times, rows, width)).reshape((*batch, heads * times, rows, width))
 
 
 @operation(where="", name="scaled_dot_product_attention", grad_name="ScaledDotProductFlashAttentionForCpu")
@@ -116,7 +117,10 @@ def scaled_dot_product_attention(
     Source: Vaswani et al. 2017, Attention is all you need, section 3.2.1."""
     q, k, v = layout_of(query), layout_of(key), layout_of(value)
     mask = None if attn_mask is None else layout_of(attn_mask)
-    _check(q, k, v, mask, is_causal)
+    _check(q, k, v, mask)
+    fused = q.ndim == 4 and dropout_p == 0 and q.shape[-1] == v.shape[-1]
+    if is_causal and mask is not None and (not fused or requires_grad(attn_mask)):
+        raise RuntimeError("scaled_dot_product_attention: attn_mask and is_causal=True are both set: leave one out")
     repeats = 1
     if enable_gqa:
         if q.ndim < 3 or q.shape[-3] % k.shape[-3] or k.shape[-3] != v.shape[-3]:

@@ -92,9 +92,7 @@ def betas(emitted: np.ndarray, used, skips, input_lengths, target_lengths) -> np
 
 
 def _emitted(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return np.take_along_axis(
-        log_probs, np.broadcast_to(labels, (log_probs.shape[0], *labels.shape)), 2
-    )
+    return np.take_along_axis(log_probs, np.broadcast_to(labels, (log_probs.shape[0], *labels.shape)), 2)
 
 
 # --- the operation ------------------------------------------------------------------------------------------------
@@ -150,6 +148,14 @@ def check_labels(targets: np.ndarray, lengths, classes: int) -> None:
         )
 
 
+@primitive(
+    rule=lambda loss, lengths: loss, gradient=lambda g, out, loss, lengths: _per_label(g, lengths), name="_per_label"
+)
+def _per_label(loss, lengths):
+    """Each loss over the length of its target, of at least 1."""
+    return loss / np.maximum(lengths, 1).astype(loss.dtype)
+
+
 @operation(where="", name="ctc_loss", grad_name="CtcLoss")
 def _reduced(log_probs, targets, input_lengths, target_lengths, blank, how, zero_infinity):
     one = log_probs.dim() == 2
@@ -159,8 +165,7 @@ def _reduced(log_probs, targets, input_lengths, target_lengths, blank, how, zero
         targets = targets.unsqueeze(0)
     loss = _ctc(log_probs, targets, input_lengths, target_lengths, blank, zero_infinity)
     if how == "mean":
-        lengths = log_probs.new_tensor([max(n, 1) for n in target_lengths])
-        return (loss / lengths).mean()
+        return _per_label(loss, target_lengths).mean()
     if how == "sum":
         return loss.sum()
     return loss.reshape(()) if one else loss
