@@ -5,7 +5,7 @@ from .._core.autograd.grad_mode import enable_grad, inference_mode, no_grad, set
 from .._core.autograd.gradcheck import gradcheck, gradgradcheck
 from .._core.autograd.reverse import backward_all as backward
 from .._core.autograd.reverse import grad
-from .._core.trace.handle import Tensor as Variable
+from .variable import Variable
 from . import function
 
 __all__ = [

@@ -113,7 +113,7 @@ class Results(Sequence):
 
 def results_of(op: Operation, tree, nx, w: Walk):
     """The results of an edge, nested as its body nests them."""
-    if not op.lazy or w.body:
+    if not op.lazy or w.body or w.eager:
         return build_tree(tree, [fresh(v, w) for v in nx.outs])
     it = iter(nx.outs)
     return _lazily(tree, it, w)

@@ -12,11 +12,11 @@ import numpy as np
 
 from .. import config
 from ..backends.numpy.interpreter import Program, StepFailed
-from ..compiler.differentiate import needed_for_reverse
 from ..compiler.lower import Lowering
 from ..ir.graph import Graph
 from ..ir.special import ENTRY, MODE, flatten, strided
 from . import walk as walking
+from .history import Past
 from .handle import Node, Storage, Tensor, Value, Walk, new, no_value, tls
 from .walk import line_text, special
 
@@ -25,52 +25,35 @@ ndarray = np.ndarray
 
 
 class History:
-    """What a flush keeps of a path for a later backward: its graph, the saved values, where its leaves' gradients go."""
+    """What a flush keeps of a path for a later backward: its skeleton, the saved values, where its leaves' gradients go."""
 
-    __slots__ = ("graph", "saved", "leaves", "objects", "hooks", "order", "dead", "masks", "needs", "special", "__weakref__")
+    __slots__ = ("graph", "saved", "leaves", "objects", "hooks", "order", "dead", "masks", "special", "__weakref__")
 
-    def __init__(self, plan: Plan, env: dict, w: Walk, end: Node):
-        self.graph: Graph = plan.graph
-        self.saved: dict[int, Any] | None = {i: env[i] for i in plan.saved}
-        self.leaves = w.leaves[: end.nleaf]
-        self.objects = {s: w.inputs[p] for s, p in plan.graph.objects.items()}
+    def __init__(self, past: Past, env: dict, w: Walk):
+        self.graph: Graph = past.graph
+        self.saved: dict[int, Any] | None = {past.number[i]: env[i] for i in past.saved}
+        self.leaves = [w.leaves[p] for p in past.leaves]
+        self.objects = {s: w.inputs[p] for s, p in past.objects.items()}
         self.hooks: dict[int, list] = {}
         self.order = w.flushes
-        self.dead = plan.dead
-        self.masks = plan.masks
-        self.needs = plan.needs
+        self.dead = past.dead
+        self.masks = past.masks
         self.special = bool(self.objects)
 
 
 class Plan:
     """A path's end and the values asked for: the graph, the program, and what a later backward needs."""
 
-    __slots__ = ("graph", "ids", "program", "roots", "saved", "dead", "masks", "needs", "cache", "sources")
+    __slots__ = ("graph", "ids", "numbers", "program", "past", "cache")
 
     def __init__(self, end: Node, key: tuple[Value, ...]):
         low = Lowering(end)
         self.graph = graph = low.graph
         self.ids = [low.number(v) for v in key]
-        self.masks = {i: v.mask for i, v in zip(self.ids, key)}
-        live = [i for i, v in zip(self.ids, key) if v.rg and not v.leaf]
-        self.roots = tuple(dict.fromkeys(live))
-        self.saved: list[int] = []
-        self.dead: set[int] = set()
-        self.needs: set[int] = set()
-        if self.roots:
-            reads: set[int] = set()
-            if graph.used:
-                for i in self.roots:
-                    r, steps = needed_for_reverse(graph, [i])
-                    if steps & graph.used:
-                        self.dead.add(i)
-                    else:
-                        reads |= r
-            else:
-                reads, _ = needed_for_reverse(graph, list(self.roots))
-            self.needs = reads
-            self.saved = sorted(i for i in reads if i not in graph.consts)
-        self.program = Program(graph, [*self.ids, *self.saved])
+        roots = list(dict.fromkeys([i for i, v in zip(self.ids, key) if v.rg and not v.leaf]))
+        self.past = Past(graph, roots, {i: v.mask for i, v in zip(self.ids, key)}) if roots else None
+        self.numbers = [self.past.number.get(i, -1) for i in self.ids] if self.past is not None else []
+        self.program = Program(graph, [*self.ids, *(self.past.saved if self.past is not None else ())])
         self.cache: dict | None = None
 
     def run(self, w: Walk) -> dict:
@@ -127,15 +110,15 @@ def flush(w: Walk) -> None:
             values, ids, history = compute_at_once(end, key, w), (), None
         else:
             env = plan.run(w)
-            values, ids = [env[i] for i in plan.ids], plan.ids
-            history = History(plan, env, w, end) if plan.roots else None
+            values, ids = [env[i] for i in plan.ids], plan.numbers
+            history = History(plan.past, env, w) if plan.past is not None else None
     except StepFailed as e:
         w.running = False
         recover(w, end, alive, dirty, e)
         raise e.error from None
     finally:
         w.running = False
-    commit(w, end, values, ids, alive, dirty, history)
+    commit(w, end, values, ids, alive, dirty, history, plan.past if history is not None else None)
     if w.nodes > config.MAX_NODES:
         trim(w)
 
@@ -227,7 +210,9 @@ def _read(v: Value, env: dict):
     return out
 
 
-def commit(w: Walk, end: Node, values: list, ids, alive: list[Tensor], dirty: list[Storage], history: History | None) -> None:
+def commit(
+    w: Walk, end: Node, values: list, ids, alive: list[Tensor], dirty: list[Storage], history: History | None, past: Past | None
+) -> None:
     """Stores the results, and puts the thread back at the root. A storage's memory is its own: what is also an input, or
     the memory of another result, is copied."""
     taken = {id(m) if m.base is None else id(m.base) for m in w.inputs[: end.nin] if type(m) is ndarray}
@@ -275,20 +260,21 @@ def commit(w: Walk, end: Node, values: list, ids, alive: list[Tensor], dirty: li
         s.hist = (history, ids[n], v.node.op) if v.rg and not v.leaf else None
         n += 1
     if history is not None and w.hooked:
-        _keep_hooks(w, history)
+        _keep_hooks(w, history, past)
     t = s = st = None
     alive.clear()  # `reset` counts references
     dirty.clear()
     reset(w, end)
 
 
-def _keep_hooks(w: Walk, history: History) -> None:
+def _keep_hooks(w: Walk, history: History, past: Past) -> None:
     """Hooks on values of this walk become hooks on the numbers of the history."""
     low = Lowering(w.at)
     for v, hooks in w.hooked:
-        i = low.number(v)
-        history.hooks.setdefault(i, []).append(hooks)
-        history.special = True
+        i = past.number.get(low.number(v))
+        if i is not None:
+            history.hooks.setdefault(i, []).append(hooks)
+            history.special = True
 
 
 def _owner(m: np.ndarray) -> np.ndarray:
