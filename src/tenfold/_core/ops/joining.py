@@ -114,7 +114,9 @@ def _sequence(tensors, name: str) -> list[Tensor]:
         raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}")
     items = list(tensors)
     if not items:
-        raise RuntimeError(f"{name}(): expected a non-empty list of Tensors" if name == "cat" else f"{name} expects a non-empty TensorList")
+        if name == "cat":
+            raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
     for i, t in enumerate(items):
         if not isinstance(t, Tensor):
             raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}")
@@ -153,58 +155,6 @@ def stack(tensors, dim=0, *, out=None):
     items = _sequence(tensors, "stack")
     r = _stack(items, dim_index(dim, layout_of(items[0]).ndim + 1))
     return r if out is None else store_out(out, r, "stack")
-
-
-# --- apart -------------------------------------------------------------------------------------------------------------------
-
-
-@function
-def unbind(input, dim=0):
-    """A tuple of views without a dim, one for each place of it."""
-    lay = layout_of(input)
-    if not lay.ndim:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
-    d = dim_index(dim, lay.ndim)
-    return tuple([input.select(d, i) for i in range(lay.shape[d])])
-
-
-@function(where="torch Tensor")
-def split(tensor, split_size_or_sections, dim=0):
-    """A tuple of views: pieces of that size along a dim (the last may be smaller), or of the sizes in a list."""
-    lay = layout_of(tensor)
-    if not lay.ndim:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
-    d = dim_index(dim, lay.ndim)
-    n = lay.shape[d]
-    if isinstance(split_size_or_sections, (list, tuple)):
-        sizes = ints((split_size_or_sections,), "split")
-        if sum(sizes) != n:
-            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), but got split_sizes={list(sizes)}")
-    else:
-        k = int(split_size_or_sections)
-        if k < 0 or k == 0 and n:
-            raise RuntimeError(f"split expects split_size be non-negative, but got split_size={k}")
-        sizes = tuple([min(k, n - i) for i in range(0, n, k)]) if n else (0,)
-    out = []
-    at = 0
-    for m in sizes:
-        out.append(slice_dim(tensor, d, at, m, 1))
-        at += m
-    return tuple(out)
-
-
-@function
-def chunk(input, chunks, dim=0):
-    """A tuple of about `chunks` views of equal size along a dim (the last may be smaller, or some missing)."""
-    lay = layout_of(input)
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    if not lay.ndim:
-        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
-    n = lay.shape[dim_index(dim, lay.ndim)]
-    if n == 0:
-        return tuple([slice_dim(input, dim_index(dim, lay.ndim), 0, 0, 1) for _ in range(chunks)])
-    return split(input, -(-n // chunks), dim)
 
 
 # --- repeated and turned --------------------------------------------------------------------------------------------------------
@@ -291,26 +241,3 @@ def _triangle(name: str, fn, doc: str):
 
 tril = _triangle("tril", np.tril, "The elements on and below a diagonal of matrices, the others zero.")
 triu = _triangle("triu", np.triu, "The elements on and above a diagonal of matrices, the others zero.")
-
-
-# --- several dims as one ------------------------------------------------------------------------------------------------------------
-
-
-@function
-def flatten(input, start_dim=0, end_dim=-1):
-    """The dims from start_dim to end_dim as one: a view where memory allows."""
-    n = layout_of(input).ndim
-    a, b = dim_index(start_dim, n), dim_index(end_dim, n)
-    if a > b:
-        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
-    if n == 0:
-        return input.reshape(1)
-    if a == b:
-        return input
-    shape = layout_of(input).shape
-    m = 1
-    for k in shape[a : b + 1]:
-        m *= k
-    return input.reshape((*shape[:a], m, *shape[b + 1 :]))
-
-
