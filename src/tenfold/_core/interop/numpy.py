@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ..ir.dtypes import from_numpy as dtype_of
 from ..ir.shapes import layout, size
@@ -20,37 +22,56 @@ def owner_of(array: np.ndarray) -> np.ndarray:
     return array
 
 
+def check_array(array: np.ndarray) -> None:
+    """Raises where a tensor cannot have an array's elements: another byte order, negative strides, odd strides."""
+    if array.dtype.byteorder not in ("=", "|") and array.dtype != array.dtype.newbyteorder("="):
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion between byte orders is"
+            " currently not supported: give array.astype(array.dtype.newbyteorder('='))."
+        )
+    if any(s < 0 for s in array.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently"
+            f" supported: the strides are {array.strides}. Give array.copy() instead."
+        )
+    if any(s % array.itemsize for s in array.strides):
+        raise ValueError(
+            f"given numpy array strides not a multiple of the element byte size: strides {array.strides}, elements of"
+            f" {array.itemsize} bytes. Copy the numpy array to reallocate the memory."
+        )
+
+
+def copied(array: np.ndarray) -> np.ndarray:
+    """A writable array with the same elements and strides."""
+    if array.size == 0:
+        return array.copy()
+    extent = 1 + sum((n - 1) * s for n, s in zip(array.shape, array.strides)) // array.itemsize
+    memory = as_strided(array, (extent,), (array.itemsize,)).copy()
+    return as_strided(memory, array.shape, array.strides)
+
+
 def share(array: np.ndarray) -> Tensor:
     """A tensor on an array's memory; TypeError or ValueError where that cannot be."""
     d = dtype_of(array.dtype)
-    if array.dtype.byteorder not in ("=", "|") and array.dtype != array.dtype.newbyteorder("="):
-        raise ValueError("given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported.")
-    if any(s < 0 for s in array.strides):
-        raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. (You can probably work around this by making a copy of your array with array.copy().)"
-        )
-    if any(s % array.itemsize for s in array.strides):
-        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy array to reallocate the memory.")
+    check_array(array)
     if not array.flags.writeable:
-        import warnings
-
         warnings.warn(
-            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing to this tensor will result in undefined behavior; tenfold copies it instead.",
+            "The given NumPy array is not writable, and tensors can be written to: tenfold copies it, so that neither"
+            " sees what is written to the other. Give a writable array to share its memory.",
             UserWarning,
             stacklevel=3,
         )
-        array = array.copy()
-    strides = tuple(s // array.itemsize for s in array.strides)
-    lay = layout(size(array.shape), None if array.flags.c_contiguous else strides, d)
+        array = copied(array)
+    strides = tuple([s // array.itemsize for s in array.strides])
+    lay = layout(size(array.shape), strides, d)
     if array.size == 0:
         return placed(Storage(np.empty(0, array.dtype)), lay)
     owner = owner_of(array)
-    if owner.dtype == array.dtype and (owner.flags.c_contiguous or owner.flags.f_contiguous):
-        st = storage_of(owner)
-        offset = (array.ctypes.data - owner.ctypes.data) // array.itemsize
-        return placed(st, lay, offset)
-    low = np.ndarray((lay.extent,), array.dtype, array, 0) if array.flags.c_contiguous else np.lib.stride_tricks.as_strided(array, (lay.extent,), (array.itemsize,))
-    st = Storage(low)
+    apart = array.ctypes.data - owner.ctypes.data
+    dense = owner.flags.c_contiguous or owner.flags.f_contiguous
+    if owner.dtype == array.dtype and dense and owner.flags.writeable and apart % array.itemsize == 0:
+        return placed(storage_of(owner), lay, apart // array.itemsize)
+    st = Storage(as_strided(array, (lay.extent,), (array.itemsize,)))
     st.exported = True
     return placed(st, lay)
 

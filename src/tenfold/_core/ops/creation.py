@@ -10,7 +10,7 @@ import numpy as np
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype, encode, get_default_dtype, of_number, promote
-from ..interop.numpy import share
+from ..interop.numpy import check_array
 from ..ir.shapes import Size, layout, result_strides, size
 from ..ir.special import RELAYOUT, convert
 from ..trace.handle import Storage, Tensor, layout_of, placed
@@ -220,6 +220,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
     dtype = chosen("tensor", dtype)
     if isinstance(data, (np.ndarray, np.generic)):
         array = np.asarray(data)
+        check_array(array)
         natural = dtypes.from_numpy(array.dtype)
     else:
         array, natural = _numbers(data)
@@ -478,21 +479,3 @@ def arange(
     else:
         r = mark(_arange(start, end, step, int(count), d), requires_grad)
     return r if out is None else store_out(out, r, "arange")
-
-
-@function(where="torch")
-def as_tensor(data, dtype=None, device=None):
-    """data as a tensor: itself where it is one of that dtype and device, the same memory for NumPy arrays, else a copy."""
-    if isinstance(data, Tensor):
-        return data.to(device=device, dtype=dtype)
-    if isinstance(data, np.ndarray):
-        return from_numpy(data).to(device=device, dtype=dtype)
-    return tensor(data, dtype=dtype, device=device)
-
-
-@function(where="torch")
-def from_numpy(ndarray):
-    """A tensor on the memory of a NumPy array: writes on either side are seen on the other."""
-    if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    return share(ndarray)

@@ -474,7 +474,10 @@ def _no_influence(g, out, input, *static):
     rule=_bernoulli_rule, effect=True, name="_bernoulli", where="", gradient=_no_influence, grad_name="Bernoulli"
 )
 def _bernoulli(input, generator, d, strides):
-    order = memory_order(strides or contiguous_strides(input.shape))
+    if strides is None:
+        p = np.ascontiguousarray(input)
+        return streams.bernoulli_tensor(engine_of(generator), p, input.dtype.name, input.shape, d.name)
+    order = memory_order(strides)
     p = np.ascontiguousarray(input.transpose(order))
     flips = streams.bernoulli_tensor(engine_of(generator), p, input.dtype.name, None, d.name)
     return flips.transpose(np.argsort(order))

@@ -92,7 +92,7 @@ def hamming_window(
     pin_memory=False,
     requires_grad=False,
 ):
-    """``alpha - beta cos(2 pi n / N)``; N is window_length, or one less where it is not periodic."""
+    """``alpha - beta cos(2 pi n / N)``; N is window_length, or one less if not periodic."""
     options = (dtype, layout, device, pin_memory, requires_grad)
     return made("hamming_window", "cosines", window_length, periodic, (alpha, beta), *options)
 
@@ -101,7 +101,7 @@ def hamming_window(
 def blackman_window(
     window_length, periodic=True, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
 ):
-    """``0.42 - 0.5 cos(2 pi n / N) + 0.08 cos(4 pi n / N)``; N is window_length, or one less where it is not periodic."""
+    """``0.42 - 0.5 cos(2 pi n / N) + 0.08 cos(4 pi n / N)``; N is window_length, or one less if not periodic."""
     options = (dtype, layout, device, pin_memory, requires_grad)
     return made("blackman_window", "cosines", window_length, periodic, (0.42, 0.5, 0.08), *options)
 
@@ -110,7 +110,7 @@ def blackman_window(
 def bartlett_window(
     window_length, periodic=True, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
 ):
-    """A triangle: ``1 - |2 n / N - 1|``; N is window_length, or one less where it is not periodic."""
+    """A triangle: ``1 - |2 n / N - 1|``; N is window_length, or one less if not periodic."""
     options = (dtype, layout, device, pin_memory, requires_grad)
     return made("bartlett_window", "bartlett", window_length, periodic, (), *options)
 
@@ -127,6 +127,6 @@ def kaiser_window(
     pin_memory=False,
     requires_grad=False,
 ):
-    """``I0(beta sqrt(1 - (2 n / N - 1)^2)) / I0(beta)``; N is window_length, or one less where it is not periodic."""
+    """``I0(beta sqrt(1 - (2 n / N - 1)^2)) / I0(beta)``; N is window_length, or one less if not periodic."""
     options = (dtype, layout, device, pin_memory, requires_grad)
     return made("kaiser_window", "kaiser", window_length, periodic, (beta,), *options)

@@ -262,6 +262,15 @@ def read(base: Value, lay: Layout, offset: int, data: bool, w: Walk) -> Value:
     return v
 
 
+def _count_of_argument() -> int:
+    """What passing an object to getrefcount adds to its count: 1, or 0 where arguments are borrowed (Python 3.14)."""
+    alone = object()
+    return sys.getrefcount(alone) - 1
+
+
+ARGUMENT = _count_of_argument()
+
+
 def is_exported(st: Storage) -> bool:
     """Whether somebody outside still holds memory that was handed out."""
     mem = st.mem
@@ -272,9 +281,9 @@ def is_exported(st: Storage) -> bool:
         if not isinstance(mem.base, np.ndarray):
             return True
         owner = mem.base
-        held = sys.getrefcount(owner) > 3 or sys.getrefcount(mem) > 3
+        held = sys.getrefcount(owner) > 2 + ARGUMENT or sys.getrefcount(mem) > 2 + ARGUMENT
     else:
-        held = sys.getrefcount(mem) > 4
+        held = sys.getrefcount(mem) > 3 + ARGUMENT
     if not held and owner.base is None:
         st.exported = False
         return False
