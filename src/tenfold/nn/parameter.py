@@ -1,6 +1,7 @@
 """Parameters and buffers: tensors that a Module registers when they become its attributes."""
 
 from collections import OrderedDict
+from functools import wraps
 from typing import Any
 
 import tenfold
@@ -111,6 +112,17 @@ class Buffer(Tensor, metaclass=_BufferMeta):
         return marked
 
 
+_CONVERSIONS = ("to", "type", "cpu", "cuda", "float", "double", "half", "bfloat16", "cfloat", "cdouble")
+_ALLOWED = (
+    *("backward", "data_ptr", "element_size", "requires_grad_", "size", "stride"),
+    *("is_floating_point", "is_complex"),
+)
+_OPERATORS = (
+    "abs add and bool contains float floordiv getitem iadd iand imul index int invert ior isub iter itruediv ixor "
+    "len matmul mod mul neg or pow radd rmatmul rmul rpow rsub rtruediv setitem sub truediv xor"
+).split()
+
+
 class UninitializedTensorMixin:
     """A parameter or buffer without a shape, until `materialize` gives it one."""
 
@@ -144,6 +156,53 @@ class UninitializedTensorMixin:
 
     def __reduce_ex__(self, proto):
         return type(self), (self.requires_grad,)
+
+
+def _converting(name: str):
+    """The conversion of that name, whose result waits for a shape as its argument does."""
+    convert = getattr(Tensor, name)
+
+    @wraps(convert)
+    def method(self, *args, **kwargs):
+        result = convert(self, *args, **kwargs)
+        if not isinstance(result, Tensor) or isinstance(result, UninitializedTensorMixin):
+            return result
+        if isinstance(self, Parameter):
+            return result
+        return type(self)(device=result.device, dtype=result.dtype, persistent=getattr(self, "persistent", True))
+
+    return method
+
+
+def _refusing(name: str):
+    """Stands for an operation that needs a shape."""
+
+    def method(self, *args, **kwargs):
+        raise ValueError(
+            f"Attempted to use an uninitialized parameter or buffer in Tensor.{name}: a {type(self).__name__} has no "
+            "shape yet. Call the lazy module that owns it once, with an example of its input."
+        )
+
+    return method
+
+
+def _is_operation(name: str) -> bool:
+    if name.startswith("__"):
+        return name.strip("_") in _OPERATORS
+    return not name.startswith("_") and name not in _ALLOWED and callable(getattr(Tensor, name))
+
+
+def _fill_in_operations() -> None:
+    for name in dir(Tensor):
+        if name in UninitializedTensorMixin.__dict__:
+            continue
+        if name in _CONVERSIONS:
+            setattr(UninitializedTensorMixin, name, _converting(name))
+        elif _is_operation(name):
+            setattr(UninitializedTensorMixin, name, _refusing(name))
+
+
+_fill_in_operations()
 
 
 class UninitializedParameter(UninitializedTensorMixin, Parameter):

@@ -401,8 +401,13 @@ def native_batch_norm(input, weight, bias, running_mean, running_var, training, 
 
 @function(where="torch")
 def batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled):
-    """As nn.functional.batch_norm."""
-    return functional_batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    """As nn.functional.batch_norm, without its check of eps."""
+    if not training:
+        return batch_norm_parts(input, weight, bias, running_mean, running_var, False, momentum, eps)[0]
+    out, _, _, new = _batch_norm_train(input, weight, bias, running_mean, running_var, momentum, eps)
+    if new:
+        assign([r for r in (running_mean, running_var) if r is not None], new)
+    return out
 
 
 @function(where="nn.functional", name="batch_norm")
@@ -416,16 +421,15 @@ def functional_batch_norm(
         weight, bias: (C), or None.
         momentum: weight of the batch's statistics in the update (variance without bias). Default 0.1.
         eps: added to the variance. Default 1e-5.
+    Raises: ValueError for an eps that is negative, or 0 in training.
     Source: Ioffe, Szegedy 2015, Batch normalization."""
-    if training:
-        shape = layout_of(input).shape
-        if len(shape) > 1:
-            _check_size(shape, shape)
-        out, _, _, new = _batch_norm_train(input, weight, bias, running_mean, running_var, momentum, eps)
-        if new:
-            assign([r for r in (running_mean, running_var) if r is not None], new)
-        return out
-    return batch_norm_parts(input, weight, bias, running_mean, running_var, False, momentum, eps)[0]
+    shape = layout_of(input).shape
+    if training and len(shape) > 1:
+        _check_size(shape, shape)
+    if eps < 0 or (training and eps == 0):
+        wanted = "positive during training" if training else "non-negative"
+        raise ValueError(f"batch_norm eps must be {wanted}, but got {eps}")
+    return batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, False)
 
 
 # --- over each sample's channel -----------------------------------------------------------------------------------
