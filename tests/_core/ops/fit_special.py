@@ -1,7 +1,10 @@
 """Fits the tables of src/tenfold/_core/ops/special_tables.py with mpmath, at 40 digits: Chebyshev coefficients of smooth
 functions on intervals. Run it by hand: `python tests/_core/ops/fit_special.py > src/tenfold/_core/ops/special_tables.py`."""
 
+import math
+
 import mpmath as mp
+import numpy as np
 
 mp.mp.dps = 40
 
@@ -123,6 +126,32 @@ def scaled(kind, order):
     return lambda u: tail(f, u, mp.mpf(1))
 
 
+SINGLE_TOP, SINGLE_BOTTOM, SINGLE_END = 5, 5, 3.95  # degrees of the quotient for float32, and where erf is 1 to it
+
+
+def quotient():
+    """Coefficients (lowest first) of P and Q with erf(x) near x P(x ** 2) / Q(x ** 2): least squares of the relative error,
+    weighted again and again where it is large."""
+    k = np.arange(2000)
+    z = SINGLE_END**2 * (1 + np.cos(np.pi * (k + 0.5) / 2000)) / 2
+    x = np.sqrt(z)
+    f = np.array([math.erf(v) for v in x]) / x
+    t = z / SINGLE_END**2
+    bottom, weight = np.ones_like(z), np.ones_like(z)
+    for _ in range(60):
+        columns = [t**j for j in range(SINGLE_TOP + 1)] + [-f * t**j for j in range(1, SINGLE_BOTTOM + 1)]
+        scale = weight / np.abs(bottom * f)
+        found = np.linalg.lstsq(np.stack(columns, 1) * scale[:, None], f * scale, rcond=None)[0]
+        top = np.polynomial.polynomial.polyval(t, found[: SINGLE_TOP + 1])
+        bottom = np.polynomial.polynomial.polyval(t, [1.0, *found[SINGLE_TOP + 1 :]])
+        error = np.abs(top / bottom / f - 1)
+        weight = weight * (0.3 + error / error.max())
+        weight /= weight.max()
+    powers = [SINGLE_END ** (-2 * j) for j in range(max(SINGLE_TOP, SINGLE_BOTTOM) + 1)]
+    top = [c * p for c, p in zip(found[: SINGLE_TOP + 1], powers)]
+    return top, [1.0, *[c * p for c, p in zip(found[SINGLE_TOP + 1 :], powers[1:])]]
+
+
 def tables():
     yield "ERF", "erf(x) / x for x ** 2 in [0, 1]", on(lambda z: mp.erf(root(z)) / root(z), 0, 1), 24
     yield "ERFCX", "(1 + 2 x) erfcx(x), t = (x - 3.75) / (x + 3.75)", lambda t: erfcx_by_t(t), 40
@@ -131,7 +160,12 @@ def tables():
         yield f"I{n}_FAR", f"sqrt(x) exp(-x) I{n}(x) for 1 / x in [0, 1/8]", on(scaled("i", n), 0, mp.mpf(1) / 8), 44
         yield f"K{n}_NEAR", f"K{n} without its logarithm and pole, for x ** 2 in [0, 4]", on(k_rest(n), 0, 4), 24
         yield f"K{n}_FAR", f"sqrt(x) exp(x) K{n}(x) for 1 / x in [0, 1/2]", on(scaled("k", n), 0, mp.mpf(1) / 2), 60
-        yield f"J{n}_NEAR", f"J{n}(x){' / x' if n else ''} for x ** 2 in [0, 64]", on(lambda z: mp.besselj(n, root(z)) / (root(z) if n else 1), 0, 64), 34
+        yield (
+            f"J{n}_NEAR",
+            f"J{n}(x){' / x' if n else ''} for x ** 2 in [0, 64]",
+            on(lambda z: mp.besselj(n, root(z)) / (root(z) if n else 1), 0, 64),
+            34,
+        )
         yield f"Y{n}_NEAR", f"Y{n} without its logarithm and pole, for x ** 2 in [0, 64]", on(y_rest(n), 0, 64), 36
         yield f"P{n}_FAR", f"P of order {n} for (8 / x) ** 2 in [0, 1]", on(phase(n, 1), 0, 1), 40
         yield f"Q{n}_FAR", f"x Q of order {n} for (8 / x) ** 2 in [0, 1]", on(phase(n, -1), 0, 1), 40
@@ -144,12 +178,21 @@ def tables():
 
 def main():
     print('"""Chebyshev coefficients, lowest first, of the functions in special_values.py.\n')
-    print("Made by tests/_core/ops/fit_special.py; each comment says what is expanded, in a variable scaled to [-1, 1].\"\"\"")
+    print(
+        'Made by tests/_core/ops/fit_special.py; each comment says what is expanded, in a variable scaled to [-1, 1]."""'
+    )
     for name, what, f, n in tables():
         coefficients = chebyshev(f, n)
         print(f"\n# {what}\n{name} = (")
         for c in coefficients:
             print(f"    {mp.nstr(c, 19)},")
+        print(")")
+    top, bottom = quotient()
+    for name, what, coefficients in (("SINGLE_TOP", "P", top), ("SINGLE_BOTTOM", "Q", bottom)):
+        print(f"\n# {what} of erf(x) = x P(x ** 2) / Q(x ** 2) for |x| <= {SINGLE_END}, to the precision of float32")
+        print(f"ERF_{name} = (")
+        for c in coefficients:
+            print(f"    {float(c)!r},")
         print(")")
 
 

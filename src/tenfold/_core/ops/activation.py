@@ -12,7 +12,7 @@ from ..random.uniform import fractions64
 from ..trace.handle import layout_of
 from .comparison import logical_and, logical_not
 from .declare import elementwise, function, inplace_variant, primitive, publish, scalar_name, store_out
-from .elementwise import conj, mul, zero_where
+from .elementwise import chosen, conj, mul, zero_where, zeroed
 from .mathematics import tanh
 from .power import exp
 from .special_values import erf_values
@@ -32,11 +32,8 @@ def relu(input):
 
 
 def _logistic(x):
-    """1 / (1 + exp(-x)) without overflow."""
-    if x.dtype.kind == "c":
-        return 1 / (1 + np.exp(-x))
-    small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small) / (1 + small)
+    """1 / (1 + exp(-x)): the exponential may overflow, to the right result."""
+    return np.reciprocal(1 + np.exp(-x))
 
 
 @elementwise(kind="float", gradient=lambda g, out, input: g * conj(out * (1 - out)), where="torch Tensor")
@@ -102,11 +99,12 @@ def _pick_gradient(g, out, input, above, below):
 @elementwise(name="pick", where="", numbers="above below", gradient=_pick_gradient)
 def _pick(input, above, below):
     """`above` where input > 0, `below` elsewhere."""
-    return np.where(input > 0, above, below)
+    shape = np.shape(input)
+    return chosen(input > 0, np.broadcast_to(above, shape), np.broadcast_to(below, np.broadcast_shapes(shape, np.shape(below))))
 
 
 def _leaky_relu_values(input, negative_slope=0.01):
-    return np.where(input > 0, input, input * negative_slope)
+    return chosen(input > 0, input, input * negative_slope)
 
 
 leaky_relu = _activation(
@@ -115,7 +113,7 @@ leaky_relu = _activation(
 
 
 def _elu_values(input, alpha=1.0, scale=1.0, input_scale=1.0):
-    return np.where(input > 0, input * scale, np.expm1(np.minimum(input, 0) * input_scale) * (alpha * scale))
+    return np.maximum(input, 0) * scale + np.expm1(np.minimum(input, 0) * input_scale) * (alpha * scale)
 
 
 def _elu_gradient(g, out, input, alpha, scale, input_scale):
@@ -189,7 +187,7 @@ def _threshold_gradient(g, out, input, threshold, value):
 
 _threshold = elementwise(
     gradient=_threshold_gradient, name="threshold", where="", numbers="threshold value", dtypes="int float", inplace=False, out=False
-)(lambda input, threshold, value: np.where(input <= threshold, value, input))
+)(lambda input, threshold, value: chosen(input <= threshold, np.broadcast_to(value, input.shape), input))
 
 
 def _threshold_of(input, threshold, value):
@@ -225,6 +223,11 @@ _silu = elementwise(gradient=_silu_gradient, name="silu", where="", dtypes="floa
 silu = _with_inplace("silu", _silu, {}, "input * sigmoid(input).")
 
 
+def _softplus_where(x, beta, threshold):
+    scaled = x * beta
+    return chosen(scaled > threshold, x, np.log1p(np.exp(np.minimum(scaled, threshold))) / beta)
+
+
 def _softplus_values(x):
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
@@ -248,7 +251,7 @@ def _softplus_gradient(g, out, input, beta, threshold):
 
 _softplus = elementwise(
     gradient=_softplus_gradient, name="softplus", where="", data=("beta", "threshold"), dtypes="float", inplace=False, out=False
-)(lambda input, beta=1.0, threshold=20.0: np.where(input * beta > threshold, input, np.log1p(np.exp(np.minimum(input * beta, threshold))) / beta))
+)(lambda input, beta=1.0, threshold=20.0: _softplus_where(input, beta, threshold))
 
 
 def softplus_of(input):
@@ -342,10 +345,10 @@ def _shrink_gradient(g, out, input, lambd):
 
 _hardshrink = elementwise(
     gradient=_shrink_gradient, name="hardshrink", where="", data=("lambd",), dtypes="float", inplace=False, out=False
-)(lambda input, lambd=0.5: np.where((input >= -lambd) & (input <= lambd), input.dtype.type(0), input))
+)(lambda input, lambd=0.5: zeroed(input, (input >= -lambd) & (input <= lambd)))
 _softshrink = elementwise(
     gradient=_shrink_gradient, name="softshrink", where="", data=("lambd",), dtypes="float", inplace=False, out=False
-)(lambda input, lambd=0.5: np.where(input > lambd, input - lambd, np.where(input < -lambd, input + lambd, input * 0)))
+)(lambda input, lambd=0.5: input - np.minimum(np.maximum(input, -lambd), lambd))
 
 
 @function(where="torch Tensor nn.functional")
@@ -441,7 +444,7 @@ def _prelu_gradient(g, out, input, weight):
 
 
 _prelu = elementwise(gradient=_prelu_gradient, name="prelu_kernel", where="", dtypes="float", numbers="", inplace=False, out=False)(
-    lambda input, weight: np.where(input > 0, input, input * weight)
+    lambda input, weight: chosen(input > 0, input, input * weight)
 )
 
 

@@ -16,7 +16,7 @@ from . import declare
 from .creation import filled, tensor
 from .declare import function, meta_tensor, overwrite, promoted, publish, python_number, store_out
 from .devices import device, device_name
-from .shape import clone, format_kind
+from .shape import channels_last_strides, clone, format_kind
 
 # --- dtypes and devices --------------------------------------------------------------------------------------------
 
@@ -74,9 +74,15 @@ def to(self, *args, **kwargs):
     if d is None or d is lay.dtype:
         if copy:
             return clone(self, memory_format=fmt)
-        return self if keep else self.contiguous(memory_format=fmt)
+        return self if keep or format_kind(fmt) == _likely_format(lay) else clone(self, memory_format=fmt)
     out = CAST.call(self, d)
     return out if keep else out.contiguous(memory_format=fmt)
+
+
+def _likely_format(lay) -> str:
+    """How a tensor lies in memory, of the two formats that are told apart."""
+    last = lay.ndim in (4, 5) and not lay.contig and lay.strides == channels_last_strides(lay.shape)
+    return "channels_last" if last else "contiguous"
 
 
 def _cast(name: str, d: dtype_class):

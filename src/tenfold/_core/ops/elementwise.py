@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..ir.dtypes import bool_
+from ..ir.shapes import Layout, layout
 from ..trace.handle import Tensor, layout_of
-from .declare import describe, elementwise, function, inplace_variant, publish, store_out
+from .declare import describe, elementwise, function, inplace_variant, pointwise_layout, primitive, publish, store_out
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------------
 
@@ -87,10 +88,44 @@ def reciprocal(input):
     return np.reciprocal(input)
 
 
-@elementwise(gradient=lambda g, out, input, mask: (zero_where(g, mask), None), name="zero_where", where="", numbers="input mask")
+_BITS = {np.dtype("f4"): (np.uint32, np.uint32(1)), np.dtype("f8"): (np.uint64, np.uint64(1))}
+
+
+def zeroed(x, mask):
+    """x where the bool array mask is false, 0 where it is true. Done on bits, which is many times faster than np.where on a
+    mask without pattern."""
+    found = _BITS.get(x.dtype)
+    if found is None or not x.ndim or not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+        return np.where(mask, x.dtype.type(0), x)
+    word, one = found
+    return (x.view(word) & (mask.astype(word) - one)).view(x.dtype)
+
+
+def chosen(mask, x, y):
+    """np.where(mask, x, y) of two arrays of one dtype, done on bits."""
+    found = _BITS.get(x.dtype)
+    if found is None or x.dtype != y.dtype or not x.ndim or not y.ndim:
+        return np.where(mask, x, y)
+    word, one = found
+    a, b = x.view(word), y.view(word)
+    return (a ^ ((a ^ b) & (mask.astype(word) - one))).view(x.dtype)
+
+
+def _zero_where_rule(input, mask):
+    lays = [input, mask] if isinstance(mask, Layout) else [input]
+    out = pointwise_layout(lays, input.dtype)
+    return out if out.dtype is input.dtype else layout(out.shape, out.strides, input.dtype, out.device)
+
+
+@primitive(
+    rule=_zero_where_rule, gradient=lambda g, out, input, mask: (zero_where(g, mask), None), name="zero_where", where="",
+    data=("input", "mask"),
+)  # fmt: skip
 def zero_where(input, mask):
-    """input, but 0 where mask is true, whatever input is there: gradients use it to drop NaN and infinities."""
-    return np.where(np.not_equal(mask, 0), input.dtype.type(0), input)
+    """input, but 0 where mask (bools, or True) is true, whatever input is there: gradients drop NaN and infinities so."""
+    if not isinstance(input, np.ndarray):
+        return np.where(np.not_equal(mask, 0), 0, input)
+    return zeroed(input, mask if isinstance(mask, np.ndarray) and mask.dtype == np.bool_ else np.not_equal(mask, 0))
 
 
 # --- division with a whole quotient ------------------------------------------------------------------------------------------

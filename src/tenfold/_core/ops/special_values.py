@@ -80,9 +80,33 @@ def _erf(x):
     )
 
 
+_erf_double = in_double(_erf)
+_TOP = tuple(np.float32(c) for c in tables.ERF_SINGLE_TOP)
+_BOTTOM = tuple(np.float32(c) for c in tables.ERF_SINGLE_BOTTOM)
+
+
+def _erf_single(x):
+    """erf in float32, as a quotient of polynomials; it is 1 from 3.95 on."""
+    x = np.clip(x, np.float32(-3.95), np.float32(3.95))
+    z = x * x
+    top = _horner(_TOP, z)
+    top *= x
+    top /= _horner(_BOTTOM, z)
+    return np.clip(top, np.float32(-1), np.float32(1), out=top)
+
+
+def _horner(coefficients, z):
+    total = z * coefficients[-1]
+    for c in coefficients[-2:0:-1]:
+        total += c
+        total *= z
+    total += coefficients[0]
+    return total
+
+
 def erf_values(x):
     """erf of a float array."""
-    return in_double(_erf)(x)
+    return _erf_single(x) if x.dtype == np.float32 and x.ndim else _erf_double(x)
 
 
 @in_double
