@@ -162,7 +162,8 @@ def fit(g: Tensor, lay: Layout) -> Tensor:
 
 def apply_spec(spec: Spec, handles: list[Tensor], w: Walk) -> list[Tensor]:
     """Walks an edge whose Spec is known (a gradient's): one new handle for each result."""
-    args = tuple([resolve(_laid_out(h, lay), w) for h, lay in zip(handles, spec.lays)])
+    handles = [_laid_out(h, lay) for h, lay in zip(handles, spec.lays)]  # may compute, in eager mode
+    args = tuple([resolve(h, w) for h in handles])
     nx = edge(w, spec.op, args, spec.static, (spec,), spec)
     return [fresh(v, w) for v in nx.outs]
 
