@@ -317,6 +317,7 @@ def _on_meta(op: Operation, full: list):
         raise RuntimeError(
             f"{op.name}: Expected all tensors to be on the same device, but found at least two devices, meta and {other[0].device}!"
         )
+    lays = [layout(l.shape, l.strides, l.dtype) if l.device == "meta" else l for l in lays]  # a body records no meta tensors
     spec = op.infer(tuple(lays), tuple(static))
     made = []
     for l in spec.outs:
