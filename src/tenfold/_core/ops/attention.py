@@ -10,7 +10,8 @@ from ..ir.dtypes import BOOL, FLOAT
 from ..ir.shapes import Layout, layout
 from ..ir.special import RELAYOUT
 from ..trace.handle import layout_of, requires_grad
-from .declare import function, operation, primitive, scalar_name
+from .checks import tensor_function
+from .declare import operation, primitive, scalar_name
 from .dropout import noise
 from .reduction import accumulate_sum, wide_of
 from .softmax import softmax_backward
@@ -100,7 +101,7 @@ def _attention(query, key, value, mask, dropout_p, causal, scale, repeats):
     return out
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def scaled_dot_product_attention(
     query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
 ):

@@ -10,7 +10,8 @@ from ..errors import shape_text
 from ..ir.dtypes import FLOAT, int64
 from ..ir.shapes import Layout, broadcast_shapes, dim_index, layout, size
 from ..trace.handle import layout_of
-from .declare import function, not_implemented, operation, primitive
+from .checks import tensor_function
+from .declare import not_implemented, operation, primitive
 
 # --- one pair at a time -------------------------------------------------------------------------------------------
 
@@ -23,7 +24,7 @@ def _cosine(x1, x2, dim, eps):
     return (units[0] * units[1]).sum(dim)
 
 
-@function(where="torch nn.functional")
+@tensor_function(where="torch nn.functional")
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """Cosine of the angle between x1 and x2 along dim: x1 . x2 / (max(|x1|, eps) max(|x2|, eps)).
 
@@ -37,7 +38,7 @@ def _pairwise(x1, x2, p, eps, keepdim):
     return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
 
 
-@function(where="torch nn.functional")
+@tensor_function(where="torch nn.functional")
 def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     """The p-norm of x1 - x2 + eps along the last dim.
 
@@ -113,7 +114,7 @@ def _cdist(x1, x2, p, by_products):
 MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
 
 
-@function(where="torch")
+@tensor_function(where="torch")
 def cdist(x1, x2, p=2.0, compute_mode=MODES[0]):
     """Distances by the p-norm between each row of x1 and each row of x2.
 
@@ -160,7 +161,7 @@ def _row_distance(a, b, p):
     return distance_of(a - b, p)
 
 
-@function(where="torch nn.functional")
+@tensor_function(where="torch nn.functional")
 def pdist(input, p=2):
     """Distances by the p-norm between every two rows of input (N, M): N (N - 1) / 2 numbers."""
     lay = layout_of(input)

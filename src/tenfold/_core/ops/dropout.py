@@ -6,7 +6,8 @@ import warnings
 
 from ..ir.dtypes import bool_
 from ..trace.handle import layout_of
-from .declare import function, inplace_variant, operation
+from .checks import tensor_function
+from .declare import inplace_variant, operation
 from .random import draw
 
 # --- noise --------------------------------------------------------------------------------------------------------
@@ -72,7 +73,7 @@ _in_place = {op: inplace_variant(op, op.operation.name) for op in (_dropout, _al
 # --- public names -------------------------------------------------------------------------------------------------
 
 
-@function(where="nn.functional", name="dropout")
+@tensor_function(where="nn.functional", name="dropout")
 def functional_dropout(input, p=0.5, training=True, inplace=False):
     """Zeroes elements with probability p and scales the others by 1 / (1 - p); without training, the input itself.
 
@@ -80,7 +81,7 @@ def functional_dropout(input, p=0.5, training=True, inplace=False):
     return _applied(_dropout, input, p, training, inplace, False)
 
 
-@function(where="nn.functional", name="alpha_dropout")
+@tensor_function(where="nn.functional", name="alpha_dropout")
 def functional_alpha_dropout(input, p=0.5, training=False, inplace=False):
     """Dropout that keeps mean 0 and variance 1, for networks of SELU.
 
@@ -88,7 +89,7 @@ def functional_alpha_dropout(input, p=0.5, training=False, inplace=False):
     return _applied(_alpha_dropout, input, p, training, inplace, False)
 
 
-@function(where="nn.functional", name="feature_alpha_dropout")
+@tensor_function(where="nn.functional", name="feature_alpha_dropout")
 def functional_feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
     """alpha_dropout of whole channels of (N, C, *)."""
     return _applied(_alpha_dropout, input, p, training, inplace, True)
@@ -108,13 +109,13 @@ def _channels(name: str, dims: int, quiet_3d: bool):
             warnings.warn(
                 f"{name}: Received a {n}-D input, where {batched}-D (or {unbatched}-D without a batch) is expected;"
                 " channels are taken to be the second dim.",
-                stacklevel=2,
+                stacklevel=3,
             )
         if quiet_3d and n == 3:
             warnings.warn(
                 "dropout2d: Received a 3-D input, taken as (N, C, L), not as one image (C, H, W):"
                 " use dropout1d for the first, add a batch dim for the second.",
-                stacklevel=2,
+                stacklevel=3,
             )
         if n == unbatched and not quiet_3d:
             if not training or p == 0:
@@ -129,7 +130,7 @@ def _channels(name: str, dims: int, quiet_3d: bool):
         "\n\n    Source: Tompson et al. 2015, Efficient object localization using convolutional networks."
     )
     f.__name__ = f.__qualname__ = name
-    return function(f, where="nn.functional", name=name)
+    return tensor_function(where="nn.functional", name=name)(f)
 
 
 dropout1d = _channels("dropout1d", 1, False)
@@ -147,7 +148,7 @@ def _torch_names(name: str, op, features: bool) -> None:
     for made, called in ((f, name), (g, name + "_")):
         made.__name__ = made.__qualname__ = called
         made.__doc__ = f"As nn.functional's{', in place' if made is g else ''}; `train` is its `training`."
-        function(made, where="torch", name=called)
+        tensor_function(where="torch", name=called)(made)
 
 
 _torch_names("dropout", _dropout, False)
@@ -162,7 +163,7 @@ def _native_dropout(input, p):
     return input * (ones / (1.0 - p)), ones != 0
 
 
-@function(where="torch")
+@tensor_function(where="torch")
 def native_dropout(input, p, train):
     """Dropout and the mask of what it kept."""
     if train is False or p == 0:

@@ -10,9 +10,9 @@ from ..ir.dtypes import FLOAT, bool_, int32, int64
 from ..ir.shapes import Layout, layout, size
 from ..trace.flush import array_of
 from ..trace.handle import layout_of
-from .checks import known_values
+from .checks import known_values, tensor_function
 from .creation import from_array
-from .declare import assign, function, operation, primitive, scalar_name
+from .declare import assign, operation, primitive, scalar_name
 
 # --- rows of a table ----------------------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ def _renormed(weight, indices, max_norm, norm_type):
     return out
 
 
-@function(where="torch")
+@tensor_function(where="torch")
 def embedding_renorm_(weight, indices, max_norm, norm_type):
     """Scales the rows of weight that indices name to a norm of at most max_norm, in place."""
     check_index_dtype("embedding_renorm_", "indices", layout_of(indices))
@@ -135,7 +135,7 @@ def _padding(padding_idx, count: int):
     return padding_idx % count
 
 
-@function(where="nn.functional", name="embedding")
+@tensor_function(where="nn.functional", name="embedding")
 def functional_embedding(
     input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False
 ):
@@ -157,7 +157,7 @@ def functional_embedding(
     return lookup(weight, input, padding_idx, bool(scale_grad_by_freq), "embedding")
 
 
-@function(where="torch", name="embedding")
+@tensor_function(where="torch", name="embedding")
 def embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=False):
     """As nn.functional.embedding, with the table first; a negative padding_idx means none."""
     return lookup(weight, indices, padding_idx if padding_idx >= 0 else None, bool(scale_grad_by_freq), "embedding")
@@ -321,7 +321,7 @@ def _early_bags(arguments: list) -> None:
 _embedding_bag.operation.early = _early_bags
 
 
-@function(where="nn.functional", name="embedding_bag")
+@tensor_function(where="nn.functional", name="embedding_bag")
 def functional_embedding_bag(
     input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean", sparse=False,
     per_sample_weights=None, include_last_offset=False, padding_idx=None,
@@ -337,7 +337,7 @@ def functional_embedding_bag(
     Returns: (B, D).
     Raises: RuntimeError for an index outside 0 to V - 1."""
     if layout_of(weight).dtype in (int64, int32) and layout_of(input).dtype.category == FLOAT:
-        warnings.warn("embedding_bag takes the input first, then the weight: this order is deprecated.", stacklevel=2)
+        warnings.warn("embedding_bag takes the input first, then the weight: this order is deprecated.", stacklevel=3)
         input, weight = weight, input
     indices, offsets, samples, padding = _bag_arguments(
         input, weight, offsets, mode, scale_grad_by_freq, per_sample_weights, padding_idx
@@ -348,7 +348,7 @@ def functional_embedding_bag(
     return _embedding_bag(weight, indices, offsets, samples, mode, last, padding, scale)[0]
 
 
-@function(where="torch", name="embedding_bag")
+@tensor_function(where="torch", name="embedding_bag")
 def embedding_bag(
     weight, indices, offsets, scale_grad_by_freq=False, mode=0, sparse=False, per_sample_weights=None,
     include_last_offset=False, padding_idx=None,
@@ -398,7 +398,7 @@ def _early_one_hot(arguments: list) -> None:
 _one_hot.operation.early = _early_one_hot
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def one_hot(input, num_classes=-1):
     """Vectors of zeros with a one at the class: (*, num_classes), int64.
 

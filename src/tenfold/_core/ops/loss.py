@@ -12,8 +12,8 @@ import numpy as np
 from ..ir.dtypes import FLOAT
 from ..ir.shapes import Layout, broadcast_shapes, layout, numel
 from ..trace.handle import Tensor, layout_of
-from .checks import known_values
-from .declare import elementwise, function, not_implemented, operation, primitive, scalar_name
+from .checks import known_values, tensor_function
+from .declare import elementwise, not_implemented, operation, primitive, scalar_name
 from .loss_classes import NUMBERED, REDUCTIONS, reduced, reduction_of
 
 
@@ -24,7 +24,7 @@ def warn_shapes(input, target) -> None:
         warnings.warn(
             f"Using a target size ({b}) that is different to the input size ({a})."
             " They are broadcast against each other, which is likely not what is wanted: give them the same size.",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -79,7 +79,7 @@ def _weighted_mse(input, target, weight, how):
     return _weighed(_square_error(input, target), weight, how, True)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """Squared error: (input - target)**2, reduced.
 
@@ -99,7 +99,7 @@ def _l1(input, target, weight, how):
     return reduced(loss, how) if weight is None else _weighed(loss, weight, how, True)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """Absolute error: |input - target|, reduced.
 
@@ -137,7 +137,7 @@ def _smooth_l1(input, target, how, beta):
     return reduced(_smooth_error(input, target, beta), how)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
     """Squared error / (2 beta) where the absolute error is below beta, absolute error - beta / 2 above.
 
@@ -180,7 +180,7 @@ def _weighted_huber(input, target, weight, how, delta):
     return _weighed(_huber_error(input, target, delta), weight, how, False)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     """Half the squared error where the absolute error is at most delta, delta * (absolute error - delta / 2) above.
 
@@ -259,7 +259,7 @@ def _early_bce(arguments: list) -> None:
 _bce.operation.early = _weighted_bce.operation.early = _early_bce
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """Cross entropy of probabilities in [0, 1] with targets in [0, 1]; logarithms are not below -100.
 
@@ -318,7 +318,7 @@ def _weighted_logits(input, target, weight, pos_weight, how):
     return reduced(loss if weight is None else loss * weight, how)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def binary_cross_entropy_with_logits(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
 ):
@@ -345,7 +345,7 @@ def _soft_margin(input, target, how):
     return reduced((-target * input).exp().log1p().to(input.dtype), how)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """log(1 + exp(-target * input)) for targets 1 and -1."""
     return _soft_margin(input, target, reduction_of(size_average, reduce, reduction))
@@ -360,7 +360,7 @@ def _multilabel_soft_margin(input, target, weight, how):
     return reduced(loss.sum(axis) / input.shape[axis], how)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """Cross entropy of sigmoid(input) with 0/1 targets, averaged over the classes (N, C)."""
     return _multilabel_soft_margin(input, target, weight, reduction_of(size_average, reduce, reduction))
@@ -379,7 +379,7 @@ def _kl_div(input, target, log_target, how):
     return reduced(loss, how)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
     """Kullback-Leibler divergence from the input, which is logarithms: target * (log target - input).
 
@@ -392,7 +392,7 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
         warnings.warn(
             "reduction: 'mean' divides by the number of elements; the divergence itself is what 'batchmean' gives:"
             " it divides by the batch size.",
-            stacklevel=2,
+            stacklevel=3,
         )
     return _kl_div(input, target, bool(log_target), reduction)
 
@@ -406,7 +406,7 @@ def _poisson_nll(input, target, log_input, full, eps, how):
     return reduced(loss, how)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def poisson_nll_loss(
     input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"
 ):
@@ -440,7 +440,7 @@ def _gaussian_nll(input, target, var, full, eps, how):
     return reduced(loss, how)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
     """Minus the log-likelihood of targets under normal distributions with mean `input` and variance `var`.
 
@@ -476,19 +476,19 @@ def numbered(reduction) -> str:
     return NUMBERED[reduction]
 
 
-@function(where="torch", name="kl_div")
+@tensor_function(where="torch", name="kl_div")
 def numbered_kl_div(input, target, reduction=1, *, log_target=False):
     """As nn.functional.kl_div; reduction 0 none, 1 mean, 2 sum."""
     return _kl_div(input, target, bool(log_target), numbered(reduction))
 
 
-@function(where="torch", name="poisson_nll_loss")
+@tensor_function(where="torch", name="poisson_nll_loss")
 def numbered_poisson_nll_loss(input, target, log_input, full, eps, reduction):
     """As nn.functional.poisson_nll_loss; reduction 0 none, 1 mean, 2 sum."""
     return _poisson_nll(input, target, bool(log_input), bool(full), eps, numbered(reduction))
 
 
-@function(where="torch", name="binary_cross_entropy_with_logits")
+@tensor_function(where="torch", name="binary_cross_entropy_with_logits")
 def numbered_binary_cross_entropy_with_logits(input, target, weight=None, pos_weight=None, reduction=1):
     """As nn.functional.binary_cross_entropy_with_logits; reduction 0 none, 1 mean, 2 sum."""
     return _weighted_logits(input, target, weight, pos_weight, numbered(reduction))

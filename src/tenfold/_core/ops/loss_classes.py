@@ -10,8 +10,8 @@ from ..errors import shape_text
 from ..ir.dtypes import FLOAT, int64, uint8
 from ..ir.shapes import Layout, layout, size
 from ..trace.handle import layout_of
-from .checks import known_values
-from .declare import function, not_implemented, operation, primitive, scalar_name
+from .checks import known_values, tensor_function
+from .declare import not_implemented, operation, primitive, scalar_name
 from .softmax import log_softmax_array, log_softmax_gradient, log_softmax_over, softmax_rule
 
 REDUCTIONS = ("none", "mean", "sum")
@@ -25,7 +25,7 @@ def reduction_of(size_average, reduce, reduction: str) -> str:
         reduction = "none" if reduce is not None and not reduce else "mean" if mean else "sum"
         warnings.warn(
             f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
-            stacklevel=3,
+            stacklevel=4,
         )
     if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not a valid value for reduction: give 'mean', 'sum' or 'none'")
@@ -176,7 +176,7 @@ def _nll_pick(gg, target, weight, total, ignore_index, reduction):
     return picked if reduction == "none" else picked.sum(dtype=gg.dtype)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
     """Negative log likelihood: minus the log-probability of the target class.
 
@@ -318,7 +318,7 @@ def _of_probabilities(input: Layout, target: Layout) -> bool:
     return input.shape == target.shape and input.ndim > 0
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def cross_entropy(
     input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0
 ):
@@ -362,7 +362,7 @@ def _check_linear(shape, weight, bias) -> None:
         raise RuntimeError(f"expected linear_bias shape {tuple(weight[:-1])}, got {tuple(layout_of(bias).shape)}")
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def linear_cross_entropy(
     input,
     linear_weight,

@@ -8,7 +8,8 @@ from ..ir.dtypes import INT, int64
 from ..ir.shapes import Layout, layout, size
 from ..trace.flush import array_of
 from ..trace.handle import Tensor, layout_of
-from .declare import function, not_implemented, operation, primitive
+from .checks import tensor_function
+from .declare import not_implemented, operation, primitive
 from .loss import numbered
 from .loss_classes import REDUCTIONS, reduction_of
 
@@ -204,7 +205,7 @@ def _check(log_probs: Layout, targets: Layout, inputs, lengths, blank: int) -> N
         )
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False):
     """Minus the log-probability of label sequences, summed over all their alignments with the input.
 
@@ -224,7 +225,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     return _reduced(log_probs, targets, inputs, lengths, blank, reduction, bool(zero_infinity))
 
 
-@function(where="torch", name="ctc_loss")
+@tensor_function(where="torch", name="ctc_loss")
 def numbered_ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction=1, zero_infinity=False):
     """As nn.functional.ctc_loss; reduction 0 none, 1 mean, 2 sum."""
     return ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, numbered(reduction), zero_infinity)

@@ -7,8 +7,8 @@ import numpy as np
 from ..ir.dtypes import FLOAT, bool_, int64
 from ..ir.shapes import Layout, layout
 from ..trace.handle import layout_of
-from .checks import known_values
-from .declare import function, not_implemented, operation, primitive, scalar_name
+from .checks import known_values, tensor_function
+from .declare import not_implemented, operation, primitive, scalar_name
 from .distance import pairwise_distance
 from .loss import numbered
 from .loss_classes import REDUCTIONS, reduced, reduction_of
@@ -23,7 +23,7 @@ def _hinge(input, target, margin, how):
     return reduced(loss, how)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
     """input where the target is 1, and max(0, margin - input) where it is -1: for distances of pairs."""
     return _hinge(input, target, margin, reduction_of(size_average, reduce, reduction))
@@ -34,7 +34,7 @@ def _ranking(input1, input2, target, margin, how):
     return reduced((-target * (input1 - input2) + margin).clamp_min(0), how)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
     """max(0, margin - target * (input1 - input2)): target 1 says that input1 ranks higher, -1 that input2 does."""
     how = reduction_of(size_average, reduce, reduction)
@@ -74,7 +74,7 @@ def _check_cosine(input1: Layout, input2: Layout, target: Layout) -> None:
         )
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
     """1 - cosine where the target is 1, max(0, cosine - margin) where it is -1.
 
@@ -111,7 +111,7 @@ def _check_triplet(anchor, positive, negative, margin) -> None:
         )
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def triplet_margin_loss(
     anchor, positive, negative, margin=1.0, p=2, eps=1e-6, swap=False, size_average=None, reduce=None, reduction="mean"
 ):
@@ -124,7 +124,7 @@ def triplet_margin_loss(
     return _triplet(anchor, positive, negative, margin, p, eps, bool(swap), how)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def triplet_margin_with_distance_loss(
     anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False, reduction="mean"
 ):
@@ -208,7 +208,7 @@ def _early_margin(arguments: list) -> None:
 _multi_margin.operation.early = _early_margin
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"):
     """Mean over the other classes of max(0, margin - score of the target + score)**p.
 
@@ -275,7 +275,7 @@ def _early_labels(arguments: list) -> None:
 _multilabel.operation.early = _early_labels
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """Mean over classes of max(0, 1 - score of a label + score of a class that is no label), for every label.
 
@@ -298,25 +298,25 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
 # --- with the reductions numbered ---------------------------------------------------------------------------------
 
 
-@function(where="torch", name="hinge_embedding_loss")
+@tensor_function(where="torch", name="hinge_embedding_loss")
 def numbered_hinge_embedding_loss(input, target, margin=1.0, reduction=1):
     """As nn.functional.hinge_embedding_loss; reduction 0 none, 1 mean, 2 sum."""
     return _hinge(input, target, margin, numbered(reduction))
 
 
-@function(where="torch", name="margin_ranking_loss")
+@tensor_function(where="torch", name="margin_ranking_loss")
 def numbered_margin_ranking_loss(input1, input2, target, margin=0.0, reduction=1):
     """As nn.functional.margin_ranking_loss; reduction 0 none, 1 mean, 2 sum."""
     return _ranking(input1, input2, target, margin, numbered(reduction))
 
 
-@function(where="torch", name="cosine_embedding_loss")
+@tensor_function(where="torch", name="cosine_embedding_loss")
 def numbered_cosine_embedding_loss(input1, input2, target, margin=0.0, reduction=1):
     """As nn.functional.cosine_embedding_loss; reduction 0 none, 1 mean, 2 sum."""
     return cosine_embedding_loss(input1, input2, target, margin, reduction=numbered(reduction))
 
 
-@function(where="torch", name="triplet_margin_loss")
+@tensor_function(where="torch", name="triplet_margin_loss")
 def numbered_triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6, swap=False, reduction=1):
     """As nn.functional.triplet_margin_loss; reduction 0 none, 1 mean, 2 sum."""
     return _triplet(anchor, positive, negative, margin, p, eps, bool(swap), numbered(reduction))

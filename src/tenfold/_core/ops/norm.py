@@ -13,7 +13,8 @@ from ..ir.dtypes import COMPLEX, FLOAT, finfo, float32
 from ..ir.shapes import Layout, layout
 from ..ir.special import RELAYOUT
 from ..trace.handle import layout_of
-from .declare import assign, function, not_implemented, operation, primitive, store_out
+from .checks import tensor_function
+from .declare import assign, not_implemented, operation, primitive, store_out
 from .reduction import accumulate_sum, count_of, reduced_shape, wide_of
 
 # --- the primitive ------------------------------------------------------------------------------------------------
@@ -192,19 +193,19 @@ def _layer_norm(input, normalized_shape, weight, bias, eps):
     return out if layout_of(out).contig else out.contiguous()
 
 
-@function(where="torch")
+@tensor_function(where="torch")
 def native_layer_norm(input, normalized_shape, weight, bias, eps):
     """As layer_norm; returns (result, mean, 1 / standard deviation)."""
     return _native_layer_norm(input, _shape_of("native_layer_norm", normalized_shape), weight, bias, eps)
 
 
-@function(where="torch")
+@tensor_function(where="torch")
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5, cudnn_enable=True):
     """As nn.functional.layer_norm."""
     return _layer_norm(input, _shape_of("layer_norm", normalized_shape), weight, bias, eps)
 
 
-@function(where="nn.functional", name="layer_norm")
+@tensor_function(where="nn.functional", name="layer_norm")
 def functional_layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     """Normalises over the last dims (those of normalized_shape) to mean 0 and variance 1, then scales and shifts.
 
@@ -231,7 +232,7 @@ def _rms_norm(input, normalized_shape, weight, eps):
     return out.to(d).contiguous()
 
 
-@function(where="torch nn.functional")
+@tensor_function(where="torch nn.functional")
 def rms_norm(input, normalized_shape, weight=None, eps=None):
     """input over its root mean square over the last dims (those of normalized_shape), scaled by weight.
 
@@ -285,19 +286,19 @@ def _group_norm(input, groups, weight, bias, eps):
     return out, mean.reshape((n, groups)), rstd.reshape((n, groups))
 
 
-@function(where="torch")
+@tensor_function(where="torch")
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     """As group_norm; returns (result, mean, 1 / standard deviation)."""
     return _group_norm(input, group, weight, bias, eps)
 
 
-@function(where="torch")
+@tensor_function(where="torch")
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5, cudnn_enabled=True):
     """As nn.functional.group_norm."""
     return _group_norm(input, num_groups, weight, bias, eps)[0]
 
 
-@function(where="nn.functional", name="group_norm")
+@tensor_function(where="nn.functional", name="group_norm")
 def functional_group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     """Normalises each sample of (N, C, *) over groups of channels, then scales and shifts each channel.
 
@@ -392,14 +393,14 @@ def batch_norm_parts(input, weight, bias, running_mean, running_var, training, m
     return out, mean, rstd
 
 
-@function(where="torch")
+@tensor_function(where="torch")
 def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, *, out=None):
     """As nn.functional.batch_norm; returns (result, mean, 1 / standard deviation), empty ones where not training."""
     r = batch_norm_parts(input, weight, bias, running_mean, running_var, training, momentum, eps)
     return r if out is None else store_out(out, r, "native_batch_norm")
 
 
-@function(where="torch")
+@tensor_function(where="torch")
 def batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled):
     """As nn.functional.batch_norm, without its check of eps."""
     if not training:
@@ -410,7 +411,7 @@ def batch_norm(input, weight, bias, running_mean, running_var, training, momentu
     return out
 
 
-@function(where="nn.functional", name="batch_norm")
+@tensor_function(where="nn.functional", name="batch_norm")
 def functional_batch_norm(
     input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
 ):
@@ -453,7 +454,7 @@ def _instance_norm(input, running_mean, running_var, weight, bias, momentum, eps
     return out if layout_of(out).contig else out.contiguous(), new
 
 
-@function(where="nn.functional", name="instance_norm")
+@tensor_function(where="nn.functional", name="instance_norm")
 def functional_instance_norm(
     input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-5
 ):
@@ -479,7 +480,7 @@ def functional_instance_norm(
     return out
 
 
-@function(where="torch")
+@tensor_function(where="torch")
 def instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps, cudnn_enabled):
     """As nn.functional.instance_norm."""
     return functional_instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
@@ -507,7 +508,7 @@ def concatenate(tensors):
     return cat(tensors, 1)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     """input / (k + alpha * mean of squares over `size` neighbouring channels) ** beta, for input (N, C, *).
 
@@ -524,7 +525,7 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     return _local_response_norm(input, size, alpha, beta, k)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
     """input over its p-norm along dim, the norm being at least eps.
 

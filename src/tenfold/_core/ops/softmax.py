@@ -9,7 +9,8 @@ import numpy as np
 from ..ir.dtypes import FLOAT
 from ..ir.shapes import Layout, dim_index, layout, result_strides
 from ..trace.handle import layout_of
-from .declare import describe, function, not_implemented, primitive, store_out
+from .checks import tensor_function
+from .declare import describe, not_implemented, primitive, store_out
 from .reduction import accumulate_sum, check_dtype
 
 # --- along one dim ------------------------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ def _public(name: str, over, doc: str):
 
     f.__doc__ = doc + args
     describe(f, f, name, False)
-    return function(f, where="torch Tensor special", name=name)
+    return tensor_function(where="torch Tensor special", name=name)(f)
 
 
 def _functional(name: str, over, doc: str, negate: bool = False):
@@ -117,7 +118,7 @@ def _functional(name: str, over, doc: str, negate: bool = False):
 
     f.__doc__ = doc + args
     describe(f, f, name, False)
-    return function(f, where="nn.functional", name=name)
+    return tensor_function(where="nn.functional", name=name)(f)
 
 
 softmax = _public("softmax", softmax_over, "exp(input) over its sum along a dim.")
@@ -127,7 +128,7 @@ _functional("log_softmax", log_softmax_over, log_softmax.__doc__.split("\n")[0])
 _functional("softmin", softmax_over, "exp(-input) over its sum along a dim.", negate=True)
 
 
-@function(where="nn.functional")
+@tensor_function(where="nn.functional")
 def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     """A sample of a relaxed categorical distribution: softmax((logits + Gumbel noise) / tau).
 
@@ -137,7 +138,7 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     from .random import fill
 
     if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=3)
     lay = layout_of(logits)
     noise = -fill(logits.new_empty(lay.shape), "exponential", None, 1.0).log()
     soft = softmax_over((logits + noise) / tau, dim_index(dim, lay.ndim))
