@@ -68,10 +68,11 @@ def _unread_kernel(spec):
     g, base, _ = spec.lays
     lay = spec.static[3]
     target = spec.outs[0]
-    permuted = _permutation(lay, base) if not base.flat else None
+    same = base.dtype is lay.dtype  # not so where real numbers are read as complex ones or the other way round
+    permuted = _permutation(lay, base) if not base.flat and same else None
     if permuted is not None:
         return lambda x, b, off: x.transpose(permuted) if off == 0 else _unread(x, b, off, lay, base, target)
-    if not base.flat and base.contig and lay.contig and base.numel == lay.numel:
+    if same and not base.flat and base.contig and lay.contig and base.numel == lay.numel:
         shape = base.shape
         return lambda x, b, off: x.reshape(shape)
     return lambda x, b, off: _unread(x, b, off, lay, base, target)
@@ -89,6 +90,8 @@ def _permutation(lay, base):
 
 def _unread(g, base_value, offset, lay, base, target):
     size = base_value.size if base.flat else max(base.extent, 0)
+    if base.dtype.itemsize != lay.dtype.itemsize:
+        size = size * base.dtype.itemsize // lay.dtype.itemsize
     half = lay.dtype.half
     out = np.zeros(size, lay.dtype.np)
     if lay.numel:
@@ -113,9 +116,11 @@ def _unread(g, base_value, offset, lay, base, target):
                 np.add.at(out, index, np.ascontiguousarray(g).reshape(-1))
         else:
             strided(out, sub, offset)[...] = g
+    if base.dtype is not lay.dtype:
+        out = out.view(base.dtype.np)
     if base.flat:
         return out
-    return strided(out, layout(base.shape, base.strides, lay.dtype), 0)
+    return strided(out, layout(base.shape, base.strides, base.dtype), 0)
 
 
 def _positions(lay, offset):

@@ -82,13 +82,14 @@ def _slice_scatter(input, src, d, first, count, step):
 
 
 @function
-def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
+def slice_scatter(input, src, dim=0, start=None, end=None, step=1, *, out=None):
     """A copy of input with src in a slice of a dim."""
     lay = layout_of(input)
     d = dim_index(dim, lay.ndim)
     first, count = _bounds(lay.shape[d], start, end, step)
     _check_source(src, layout_of(shapes.slice_dim(input, d, first, count, step)).shape, "slice_scatter")
-    return _slice_scatter(input, src, d, first, count, step)
+    r = _slice_scatter(input, src, d, first, count, step)
+    return r if out is None else store_out(out, r, "slice_scatter")
 
 
 @operation(name="diagonal_scatter", where="", grad_name="DiagonalScatter")

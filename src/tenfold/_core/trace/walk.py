@@ -172,7 +172,14 @@ def resolve(t: Tensor, w: Walk) -> Value:
         if leaf._leaf is None:
             t._leaf = leaf = None
         elif not t._det:
-            return read(resolve(leaf, w), lay, t._off - leaf._off, st.mem is not None, w)
+            own = leaf._lay
+            if own.dtype is not lay.dtype:  # real numbers read as complex ones, or the other way round
+                delta = t._off - leaf._off * own.dtype.itemsize // lay.dtype.itemsize
+                return read(resolve(leaf, w), lay, delta, st.mem is not None, w)
+            delta = t._off - leaf._off
+            if delta < 0 or delta + lay.extent > own.extent:
+                return read(_around(leaf, w), lay, t._off, st.mem is not None, w)
+            return read(resolve(leaf, w), lay, delta, st.mem is not None, w)
     whole = not st.shared and t._off == 0 and lay.contig and lay.numel == st.size
     if st.val is None:
         if st.exported and st.hist is None and is_exported(st):
@@ -190,6 +197,18 @@ def resolve(t: Tensor, w: Walk) -> Value:
         t._val = v
         w.cached.append(t)
     return v
+
+
+def _around(leaf: Tensor, w: Walk) -> Value:
+    """All of a leaf's storage, of which the part that the leaf reads has its history (as_strided may reach beyond a leaf)."""
+    st = leaf._st
+    v = resolve(leaf, w)
+    if st.val is None:
+        enter(st, None, w, None)
+    static = (TENSOR, TENSOR, TENSOR, leaf._lay)
+    nx = edge(w, WRITE, (st.val, v, NUMBER[int]), static, static, nscal=1)
+    w.scalars[nx.k] = leaf._off
+    return nx.out
 
 
 def leaf_edge(t: Tensor, v: Value, w: Walk) -> Value:
