@@ -266,8 +266,8 @@ def __getitem__(self, index):
 
 @function(where="Tensor")
 def __setitem__(self, index, value):
-    check_writable(self, tls.walk)
     t, advanced = split_index(self, index)
+    check_writable(t, tls.walk)
     d = layout_of(self).dtype
     given = isinstance(value, Tensor)
     if not given:

@@ -237,7 +237,8 @@ def enter(st: Storage, lay: Layout | None, w: Walk, leaf: Tensor | None) -> Valu
     else:
         nx = special(w, ENTRY, (), (lay, live), _entry_value, nin=1, nleaf=int(live))
         nx.a, nx.b = lay, live
-    w.inputs[nx.nin - 1] = st.mem if not st.pinned else st.mem.copy()
+    mem = st.mem if not st.pinned else st.mem.copy()
+    w.inputs[nx.nin - 1] = mem.item() if lay.number else mem
     v = nx.out
     v.leaf = leaf is not None
     if live:
