@@ -173,9 +173,7 @@ def _bags_rule(offsets: Layout, n: int, last: bool) -> tuple[Layout, Layout]:
     return layout(size((n,)), None, int64, offsets.device), layout(size((n,)), None, bool_, offsets.device)
 
 
-@primitive(rule=_bags_rule, differentiable=False, name="_bag_numbers")
-def _bag_numbers(offsets, n, last):
-    """The bag that each index is in, and whether it is in any."""
+def check_offsets(offsets: np.ndarray, n: int) -> None:
     if offsets.size and offsets[0] != 0:
         raise RuntimeError(
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0."
@@ -187,6 +185,12 @@ def _bag_numbers(offsets, n, last):
         )
     if (np.diff(offsets) < 0).any():
         raise RuntimeError(f"embedding_bag: offsets must not decrease, but got {offsets.tolist()}")
+
+
+@primitive(rule=_bags_rule, differentiable=False, name="_bag_numbers")
+def _bag_numbers(offsets, n, last):
+    """The bag that each index is in, and whether it is in any."""
+    check_offsets(offsets, n)
     bags = np.searchsorted(offsets, np.arange(n), side="right") - 1
     count = offsets.size - bool(last)
     inside = (bags >= 0) & (bags < count)
@@ -314,7 +318,10 @@ def _bag_arguments(input, weight, offsets, mode: str, scale: bool, samples, padd
 
 
 def _early_bags(arguments: list) -> None:
-    weight, indices, *_ = arguments
+    weight, indices, offsets, *_ = arguments
+    values = known_values(offsets)
+    if values is not None and layout_of(offsets).dtype in (int64, int32):
+        check_offsets(values, layout_of(indices).numel)
     _early([weight, indices, "embedding_bag"])
 
 
