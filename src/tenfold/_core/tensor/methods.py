@@ -169,7 +169,7 @@ def __repr__(self, *, tensor_contents=None) -> str:
     kind = "Parameter" if type(self).__name__ == "Parameter" else None
     if lay.device == "meta":
         return printing.format_tensor(
-            np.empty(0), lay.dtype.name, shape=lay.shape, device="meta", requires_grad=requires_grad(self),
+            None, lay.dtype.name, shape=lay.shape, device="meta", requires_grad=requires_grad(self),
             default_dtype_name=dtypes.get_default_dtype().name, is_parameter=kind is not None,
         )  # fmt: skip
     fn = self.grad_fn
@@ -178,6 +178,14 @@ def __repr__(self, *, tensor_contents=None) -> str:
         grad_fn_name=None if fn is None else fn.name(), is_parameter=kind is not None,
     )  # fmt: skip
 
+
+@attach
+def __format__(self, spec: str) -> str:
+    """A plain 0-d tensor formats as its number, any other tensor as its text."""
+    lay = layout_of(self)
+    if lay.ndim == 0 and lay.device != "meta" and type(self) is Tensor:
+        return format(item(self), spec)
+    return object.__format__(self, spec)
 
 @attach
 def numpy(self, *, force: bool = False):
@@ -342,7 +350,8 @@ def _fn_name(t: Tensor) -> str:
         return f"{cls.__name__ if cls else 'Function'}Backward"
     if op.name == "copy_slices":
         return "CopySlices"
-    return f"{op.grad_name}Backward0"
+    name = op.grad_name
+    return name if name == "NotImplemented" or name.rstrip("0123456789").endswith("Backward") else f"{name}Backward0"
 
 
 def _get_data(self):
@@ -398,7 +407,11 @@ class Layout:
         return f"torch.{self.name}"
 
     def __reduce__(self):
-        return (LAYOUTS.__getitem__, (self.name,))
+        return (_layout_named, (self.name,))
+
+
+def _layout_named(name: str) -> Layout:
+    return LAYOUTS[name]
 
 
 Layout.__name__ = Layout.__qualname__ = "layout"
