@@ -294,6 +294,14 @@ def _logits_error(input, other):
     return np.maximum(input, 0) - input * other + np.log1p(np.exp(-np.abs(input)))
 
 
+def _rounded_logits(input, target, pos_weight):
+    """The loss in PyTorch's steps: each of them rounds half types."""
+    positive = _logits_error(input, input.detach() * 0 + 1)  # -log(sigmoid(input))
+    if pos_weight is not None:
+        positive = ((pos_weight - 1) * target + 1) * positive
+    return (1 - target) * input + positive
+
+
 def _logits_gradient(g, out, input, target, how):
     return _logits_slopes(shared(g, input, target, how), input, target)
 
@@ -305,16 +313,15 @@ def _logits_gradient(g, out, input, target, how):
     gradient=_logits_gradient,
 )
 def _logits(input, target, how):
-    return reduced(_logits_error(input, target), how)
+    return reduced(_rounded_logits(input, target, None) if input.dtype.half else _logits_error(input, target), how)
 
 
 @operation(where="", name="weighted_binary_cross_entropy_with_logits", grad_name="BinaryCrossEntropyWithLogits")
 def _weighted_logits(input, target, weight, pos_weight, how):
-    if pos_weight is None:
+    if pos_weight is None and not input.dtype.half:
         loss = _logits_error(input, target)
     else:
-        positive = _logits_error(input, input.detach() * 0 + 1)  # -log(sigmoid(input))
-        loss = (1 - target) * input + ((pos_weight - 1) * target + 1) * positive
+        loss = _rounded_logits(input, target, pos_weight)
     return reduced(loss if weight is None else loss * weight, how)
 
 
