@@ -116,16 +116,18 @@ def _merged(shape, dims: tuple[int, ...]) -> list[tuple[int, bool]]:
     return out
 
 
-def _sum_in_blocks(x: np.ndarray, d: int, block: int = 64) -> np.ndarray:
-    """The sum along one axis, which stays with size 1: block by block, then of the blocks."""
+def _sum_in_blocks(x: np.ndarray, d: int, block: int = 32) -> np.ndarray:
+    """The sum along one axis, which stays with size 1: block by block, then of the blocks in double precision."""
     n = x.shape[d]
     if n <= 2 * block:
         return x.sum(d, keepdims=True)
     whole = n // block * block
     head, tail = np.split(x, [whole], d)
     parts = head.reshape(*x.shape[:d], whole // block, block, *x.shape[d + 1 :]).sum(d + 1)
-    total = _sum_in_blocks(parts, d)
-    return total + tail.sum(d, keepdims=True) if whole < n else total
+    total = parts.sum(d, keepdims=True, dtype=WIDE[x.dtype])
+    if whole < n:
+        total += tail.sum(d, keepdims=True)
+    return total.astype(x.dtype)
 
 
 def _sum_rule(input: Layout, dims, keepdim, d: dtype) -> Layout:
