@@ -264,8 +264,35 @@ def __getitem__(self, index):
     return new_view(self, layout_of(self), 0, "Alias") if t is self else t
 
 
+def _is_single(value) -> bool:
+    return isinstance(value, (bool, int, float)) or isinstance(value, Tensor) and not layout_of(value).ndim
+
+
+def fits(mask: Tensor, t: Tensor) -> bool:
+    """Whether a mask has the shape of a tensor's first dims."""
+    n = layout_of(mask).ndim
+    return n > 0 and layout_of(mask).shape == layout_of(t).shape[:n]
+
+
+def write_masked(t: Tensor, mask: Tensor, value) -> None:
+    """t[mask] = value for one value: no place has to be known, so that the mask is not read."""
+    check_writable(t, tls.walk)
+    lay = layout_of(t)
+    if isinstance(value, Tensor):
+        value = value.to(lay.dtype)
+    else:
+        value = filled(size(()), value, lay.dtype, lay.device)
+    rest = lay.ndim - layout_of(mask).ndim
+    if rest:
+        mask = mask.reshape((*layout_of(mask).shape, *(1,) * rest))
+    overwrite(t, _where(mask, value, t))
+
+
 @function(where="Tensor")
 def __setitem__(self, index, value):
+    if isinstance(index, Tensor) and layout_of(index).dtype is dtypes.bool_ and _is_single(value) and fits(index, self):
+        write_masked(self, index, value)
+        return
     t, advanced = split_index(self, index)
     check_writable(t, tls.walk)
     d = layout_of(self).dtype
