@@ -152,9 +152,15 @@ def quotient():
     return top, [1.0, *[c * p for c, p in zip(found[SINGLE_TOP + 1 :], powers[1:])]]
 
 
+def lgamma_part(x):
+    x = x + mp.mpf("1e-25")  # neither 1 nor 2, where it is 0 / 0
+    return mp.loggamma(x) / ((x - 1) * (x - 2))
+
+
 def tables():
     yield "ERF", "erf(x) / x for x ** 2 in [0, 1]", on(lambda z: mp.erf(root(z)) / root(z), 0, 1), 24
     yield "ERFCX", "(1 + 2 x) erfcx(x), t = (x - 3.75) / (x + 3.75)", lambda t: erfcx_by_t(t), 40
+    yield "LGAMMA", "lgamma(x) / ((x - 1) (x - 2)) on [1, 3]", on(lgamma_part, 1, 3), 32
     for n in (0, 1):
         yield f"I{n}_NEAR", f"exp(-x) I{n}(x){' / x' if n else ''} for x in [0, 8]", on(i_near(n), 0, 8), 44
         yield f"I{n}_FAR", f"sqrt(x) exp(-x) I{n}(x) for 1 / x in [0, 1/8]", on(scaled("i", n), 0, mp.mpf(1) / 8), 44

@@ -122,9 +122,12 @@ def _elu_gradient(g, out, input, alpha, scale, input_scale):
     return zero_where(g * scale, logical_not(positive)) + zero_where(g * below, positive), None, None, None
 
 
-_elu = elementwise(
-    gradient=_elu_gradient, name="elu", where="", data=("alpha", "scale", "input_scale"), dtypes="float", inplace=False, out=False
-)(_elu_values)
+def _elu_named(name: str):
+    options = {"data": ("alpha", "scale", "input_scale"), "dtypes": "float", "inplace": False, "out": False}
+    return elementwise(gradient=_elu_gradient, name=name, where="", **options)(_elu_values)
+
+
+_elu, _celu = _elu_named("elu"), _elu_named("celu")
 
 
 def _elu_of(input, alpha=1.0):
@@ -152,7 +155,7 @@ publish(inplace_variant(_selu_of, "selu"), "selu_", "torch")
 def _celu_of(input, alpha=1.0):
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: celu: alpha cannot be 0, the result divides by it")
-    return _elu(input, float(alpha), 1.0, 1.0 / alpha)
+    return _celu(input, float(alpha), 1.0, 1.0 / alpha)
 
 
 celu = _with_inplace("celu", _celu_of, {"alpha": 1.0}, "max(0, input) + min(0, alpha * (exp(input / alpha) - 1)).")

@@ -33,7 +33,7 @@ def _sub(input, other):
     return np.subtract(input, other)
 
 
-@elementwise(gradient=lambda g, out, input, other: (-g, g), name="rsub", where="", grad_name="Rsub", check=_refuse_bool)
+@elementwise(gradient=lambda g, out, input, other: (-g, g), name="rsub", where="", grad_name="RsubBackward1", check=_refuse_bool)
 def _rsub(input, other):
     return np.subtract(other, input)
 
@@ -140,13 +140,13 @@ def _no_gradient(g, out, input, other):
     return None, None
 
 
-@elementwise(name="div_floor", where="", dtypes="int float", gradient=_no_gradient, grad_name="Div", numbers="input other")
+@elementwise(name="div_floor", where="", dtypes="int float", gradient=_no_gradient, grad_name="DivBackward2", numbers="input other")
 def _div_floor(input, other):
     _refuse_zero(other)
     return np.floor_divide(input, other)
 
 
-@elementwise(name="div_trunc", where="", dtypes="int float", gradient=_no_gradient, grad_name="Div", numbers="input other")
+@elementwise(name="div_trunc", where="", dtypes="int float", gradient=_no_gradient, grad_name="DivBackward2", numbers="input other")
 def _div_trunc(input, other):
     _refuse_zero(other)
     if input.dtype.kind == "f":
@@ -261,7 +261,7 @@ def rsub(input, other, *, alpha=1):
     return _rsub(input, other)
 
 
-@elementwise(name="truncated", where="", grad_name="Div", gradient=lambda g, out, input: None)
+@elementwise(name="truncated", where="", grad_name="DivBackward2", gradient=lambda g, out, input: None)
 def _truncated(input):
     return np.trunc(input)
 

@@ -103,13 +103,13 @@ def sinc(input):
     return np.where(input == 0, input.dtype.type(1), np.sin(angle) / angle)
 
 
-@elementwise(kind="float", dtypes="bool int float", gradient=lambda g, out, input: g * (math.pi / 180))
+@elementwise(kind="float", dtypes="bool int float", gradient=lambda g, out, input: g * (math.pi / 180), grad_name="Deg2Rad")
 def deg2rad(input):
     """Degrees as radians."""
     return input * input.dtype.type(math.pi / 180)
 
 
-@elementwise(kind="float", dtypes="bool int float", gradient=lambda g, out, input: g * (180 / math.pi))
+@elementwise(kind="float", dtypes="bool int float", gradient=lambda g, out, input: g * (180 / math.pi), grad_name="Rad2Deg")
 def rad2deg(input):
     """Radians as degrees."""
     return input * input.dtype.type(180 / math.pi)
@@ -164,9 +164,12 @@ def _not_complex(lays) -> None:
         raise RuntimeError("clamp is not supported for complex types: complex numbers have no order")
 
 
-@elementwise(dtypes="int float", gradient=_clamp_gradient, data=("min", "max"), where="", name="clamp", check=_not_complex)
-def _clamp(input, min=None, max=None):
-    return _bounded(input, min, max)
+def _clamp_named(grad_name: str):
+    options = {"dtypes": "int float", "gradient": _clamp_gradient, "data": ("min", "max"), "where": "", "check": _not_complex}
+    return elementwise(name="clamp", grad_name=grad_name, **options)(lambda input, min=None, max=None: _bounded(input, min, max))
+
+
+_clamp_to_tensors, _clamp_to_numbers = _clamp_named("ClampBackward0"), _clamp_named("ClampBackward1")
 
 
 def _clamped(input, min=None, max=None):
@@ -176,7 +179,7 @@ def _clamped(input, min=None, max=None):
         raise TypeError("clamp(): arguments 'min' and 'max' must be both tensors or both numbers")
     if type(min) is float and math.isnan(min) or type(max) is float and math.isnan(max):
         min = max = math.nan
-    return _clamp(input, min, max)
+    return (_clamp_to_tensors if isinstance(min, Tensor) or isinstance(max, Tensor) else _clamp_to_numbers)(input, min, max)
 
 
 @function(aliases=("clip",))

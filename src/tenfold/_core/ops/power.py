@@ -57,9 +57,19 @@ def _power_gradient(g, out, input, exponent):
     return to_base, to_exponent
 
 
-@elementwise(dtypes="int float complex", gradient=_power_gradient, name="pow", where="", numbers="input exponent")
+def _pow_named(grad_name: str):
+    """One operation for each kind of operands, since PyTorch calls their grad_fn differently."""
+    options = {"dtypes": "int float complex", "gradient": _power_gradient, "where": "", "numbers": "input exponent"}
+    return elementwise(name="pow", grad_name=grad_name, **options)(lambda input, exponent: _power(input, exponent))
+
+
+_pow_of_number, _pow_of_tensors, _pow_of_base = _pow_named("PowBackward0"), _pow_named("PowBackward1"), _pow_named("PowBackward2")
+
+
 def _pow(input, exponent):
-    return _power(input, exponent)
+    if not isinstance(exponent, Tensor):
+        return _pow_of_number(input, exponent)
+    return _pow_of_tensors(input, exponent) if isinstance(input, Tensor) else _pow_of_base(input, exponent)
 
 
 def _static_power_gradient(g, out, input, exponent):
@@ -268,7 +278,7 @@ def _xlog1py_gradient(g, out, input, other):
     return zero_where(g * log1p(other), logical_and(eq(input, 0), other <= -1)), g * input / (other + 1)
 
 
-@elementwise(kind="float", dtypes="bool int float", gradient=_xlog1py_gradient, numbers="input other", where="special", inplace=False)
+@elementwise(kind="float", dtypes="bool int float", gradient=_xlog1py_gradient, numbers="input other", where="special", inplace=False, grad_name="SpecialXlog1Py")
 def xlog1py(input, other):
     """input * log(1 + other); 0 where input is 0, NaN where other is NaN."""
     r = input * np.log1p(other)

@@ -176,7 +176,8 @@ def _zeta_gradient(g, out, input, other):
     return None, g * -input * zeta(input + 1.0, other)
 
 
-@elementwise(kind="float", dtypes="bool int float", gradient=_zeta_gradient, numbers="input other", where="special", inplace=False)
+@elementwise(kind="float", dtypes="bool int float", gradient=_zeta_gradient, numbers="input other", where="special", inplace=False,
+    grad_name="SpecialZeta")
 def zeta(input, other):
     """Hurwitz's zeta function: the sum of (other + k) ** -input over k = 0, 1, 2 ..."""
     return values.zeta_values(np.asarray(input), np.asarray(other))

@@ -208,19 +208,35 @@ _BERNOULLI = (
 
 
 def _lgamma_positive(x):
-    """Stirling's series (DLMF 5.11.1) from 12, below it by the recurrence."""
+    """An expansion of lgamma(x) / ((x - 1) (x - 2)) on [1, 3], so that 1 and 2 give 0; Stirling's series (DLMF 5.11.1) from
+    12; the recurrence between and below them."""
+    return pieces(
+        x,
+        (x < 1, lambda v: _lgamma_near(v + 1) - np.log(v)),
+        (x < 3, _lgamma_near),
+        (np.isinf(x), lambda v: v),
+        (x >= 3, _lgamma_far),
+    )
+
+
+def _lgamma_near(x):
+    return (x - 1) * (x - 2) * series(tables.LGAMMA, x, 1, 3) + 0.0
+
+
+def _lgamma_far(x):
     product = np.ones_like(x)
     z = x
-    for _ in range(12):
+    for _ in range(9):
         low = z < 12
+        if not low.any():
+            break
         product = np.where(low, product * z, product)
         z = np.where(low, z + 1, z)
     inverse = 1 / (z * z)
     tail = np.zeros_like(z)
     for k in range(8, 0, -1):
         tail = tail * inverse + _BERNOULLI[k - 1] / (2 * k * (2 * k - 1))
-    whole = (z - 0.5) * np.log(z) - z + 0.5 * math.log(2 * math.pi) + tail / z
-    return np.where(np.isinf(x), np.inf, whole - np.log(product))
+    return (z - 0.5) * np.log(z) - z + 0.5 * math.log(2 * math.pi) + tail / z - np.log(product)
 
 
 @in_double
