@@ -10,12 +10,14 @@ import numpy as np
 
 from ..errors import shape_text
 from ..ir.dtypes import COMPLEX, FLOAT, finfo, float32
-from ..ir.shapes import Layout, layout
+from ..ir.shapes import Layout, layout, size
 from ..ir.special import RELAYOUT
 from ..trace.handle import layout_of
 from .checks import tensor_function
 from .declare import assign, not_implemented, operation, primitive, store_out
 from .reduction import accumulate_sum, count_of, reduced_shape, wide_of
+
+LAYER_NORM = "LayerNormKernelImpl"  # how errors name it
 
 # --- the primitive ------------------------------------------------------------------------------------------------
 
@@ -71,10 +73,11 @@ def _standardize_gradient(g, out, input, weight, bias, axes, eps, name):
     got = standardize_backward(by_out if weight is None else by_out * weight, plain, rstd, axes)
     more = _statistics_gradient(by_mean, by_rstd, by_variance, out, input, axes)
     grads = [got if more is None else got + more]
+    add_up = _rows_like if name == LAYER_NORM else _summed_like
     if weight is not None:
-        grads.append(_summed_like(by_out * plain, weight))
+        grads.append(add_up(by_out * plain, weight))
     if bias is not None:
-        grads.append(_summed_like(by_out, bias))
+        grads.append(add_up(by_out, bias))
     return grads
 
 
@@ -90,6 +93,23 @@ def _statistics_gradient(by_mean, by_rstd, by_variance, out, input, axes):
     if by_variance is not None:
         parts.append(centred * (by_variance * (2 / n)))
     return sum(parts[1:], parts[0]) if parts else None
+
+
+def _rows_like(x, parameter):
+    """x summed to the shape of a parameter of its last dims."""
+    return x if x.dim() == parameter.dim() else sum_rows(x, parameter.dim())
+
+
+@primitive(
+    rule=lambda x, ndim: layout(size(x.shape[-ndim:]), None, x.dtype, x.device),
+    gradient=lambda g, out, x, ndim: g.expand(x.shape),
+    name="_sum_rows",
+    grad_name="Sum",
+)
+def sum_rows(x, ndim):
+    """The sum over all but the last dims, one after another: PyTorch's order in gradients of layer_norm."""
+    shape = x.shape[-ndim:]
+    return x.reshape(-1, math.prod(shape)).sum(0).reshape(shape) if x.size else np.zeros(shape, x.dtype)
 
 
 def _summed_like(x, parameter):
@@ -178,7 +198,7 @@ def _native_layer_norm(input, normalized_shape, weight, bias, eps):
     shape = tuple(normalized_shape)
     _check_last_dims("layer_norm", layout_of(input), shape, weight, bias)
     axes = tuple(range(input.dim() - len(shape), input.dim()))
-    out, mean, rstd, _ = standardize(input, weight, bias, axes, eps, "LayerNormKernelImpl")
+    out, mean, rstd, _ = standardize(input, weight, bias, axes, eps, LAYER_NORM)
     if input.dtype.half and (weight is None or weight.dtype is input.dtype):
         mean, rstd = mean.to(input.dtype), rstd.to(input.dtype)
     return out, mean.detach(), rstd.detach()
@@ -189,7 +209,7 @@ def _layer_norm(input, normalized_shape, weight, bias, eps):
     shape = tuple(normalized_shape)
     _check_last_dims("layer_norm", layout_of(input), shape, weight, bias)
     axes = tuple(range(input.dim() - len(shape), input.dim()))
-    out = standardize(input, weight, bias, axes, eps, "LayerNormKernelImpl")[0]
+    out = standardize(input, weight, bias, axes, eps, LAYER_NORM)[0]
     return out if layout_of(out).contig else out.contiguous()
 
 
@@ -383,6 +403,9 @@ def batch_norm_parts(input, weight, bias, running_mean, running_var, training, m
         d = layout_of(input).dtype
         empty = input.new_empty((0,), dtype=wide_of(d) if layout_of(running_mean).dtype is not d else d)
         return _batch_norm_eval(input, weight, bias, running_mean, running_var, eps), empty, empty.clone()
+    if layout_of(input).numel == 0:
+        shape = list(layout_of(input).shape)
+        raise RuntimeError(f"input tensor must have at least one element, but got input_sizes = {shape}")
     out, mean, rstd, new = _batch_norm_train(input, weight, bias, running_mean, running_var, momentum, eps)
     given = [p for p in (weight, bias, running_mean, running_var) if p is not None]
     if layout_of(input).dtype.half and all(layout_of(p).dtype.half for p in given):
@@ -400,9 +423,19 @@ def native_batch_norm(input, weight, bias, running_mean, running_var, training, 
     return r if out is None else store_out(out, r, "native_batch_norm")
 
 
+def _scaled(input, weight, bias):
+    """What becomes of an empty input: running statistics stay, and parameters get gradients of 0."""
+    out = input.clone()
+    if weight is not None:
+        out = out * along_channels(weight, layout_of(input).ndim)
+    return out if bias is None else out + along_channels(bias, layout_of(input).ndim)
+
+
 @tensor_function(where="torch")
 def batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled):
     """As nn.functional.batch_norm, without its check of eps."""
+    if layout_of(input).numel == 0:
+        return _scaled(input, weight, bias)
     if not training:
         return batch_norm_parts(input, weight, bias, running_mean, running_var, False, momentum, eps)[0]
     out, _, _, new = _batch_norm_train(input, weight, bias, running_mean, running_var, momentum, eps)
