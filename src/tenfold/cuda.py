@@ -82,3 +82,93 @@ def max_memory_allocated(device=None) -> int:
 def memory_reserved(device=None) -> int:
     """0 bytes."""
     return 0
+
+
+def init() -> None:
+    """There is nothing to initialise: raises as PyTorch without CUDA."""
+    raise _no_device(_device("cuda"))
+
+
+def get_device_capability(device=None) -> tuple[int, int]:
+    """There is none: raises as PyTorch without CUDA."""
+    raise _no_device(_device("cuda"))
+
+
+def mem_get_info(device=None) -> tuple[int, int]:
+    """There is none: raises as PyTorch without CUDA."""
+    raise _no_device(_device("cuda"))
+
+
+def can_device_access_peer(device, peer_device) -> bool:
+    """There is none: raises as PyTorch without CUDA."""
+    raise _no_device(_device("cuda"))
+
+
+def memory_summary(device=None, abbreviated: bool = False) -> str:
+    """There is none: raises as PyTorch without CUDA."""
+    raise _no_device(_device("cuda"))
+
+
+def ipc_collect() -> None:
+    """There is none: raises as PyTorch without CUDA."""
+    raise _no_device(_device("cuda"))
+
+
+def max_memory_reserved(device=None) -> int:
+    """0 bytes."""
+    return 0
+
+
+def reset_peak_memory_stats(device=None) -> None:
+    """Does nothing: there is no GPU memory."""
+
+
+def reset_max_memory_allocated(device=None) -> None:
+    """Does nothing: there is no GPU memory."""
+
+
+def get_arch_list() -> list[str]:
+    """No GPU architectures."""
+    return []
+
+
+def get_rng_state_all() -> list:
+    """No GPU has a generator."""
+    return []
+
+
+def set_rng_state_all(new_states) -> None:
+    """Does nothing for no states; raises as PyTorch without CUDA for any."""
+    if list(new_states):
+        raise _no_device(_device("cuda"))
+
+
+class device:
+    """Chooses a GPU for a block; without any it only raises where one is asked for by a number that is not negative."""
+
+    def __init__(self, device):
+        self.idx = _device(device).index if isinstance(device, str) else device
+
+    def __enter__(self):
+        if self.idx is not None and self.idx >= 0:
+            raise _no_device(_device("cuda"))
+
+    def __exit__(self, *error) -> bool:
+        return False
+
+
+class _TypeMeta(type):
+    """Types of tensors on a GPU: no tensor is one, and none can be made."""
+
+    def __instancecheck__(cls, t) -> bool:
+        return False
+
+    def __call__(cls, *args, **kwargs):
+        raise TypeError(
+            f"type torch.cuda.{cls.__name__} not available. Torch not compiled with CUDA enabled:"
+            " tenfold has no GPU backend yet"
+        )
+
+
+for _name in "Float Double Half BFloat16 Byte Char Short Int Long Bool".split():
+    globals()[f"{_name}Tensor"] = _TypeMeta(f"{_name}Tensor", (), {"__module__": "torch.cuda"})

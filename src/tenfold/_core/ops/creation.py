@@ -30,75 +30,94 @@ def from_array(array: np.ndarray, d: dtype, device: str = "cpu") -> Tensor:
     return placed(st, lay)
 
 
-def _numbers(data: Any) -> tuple[np.ndarray, dtype]:
-    """Nested sequences of numbers as an array, and the dtype they have by themselves."""
-    kinds: set[type] = set()
-    found: list[dtype] = []
+class _Kinds:
+    """What nested sequences of numbers consist of: their shape, dtypes of tensors and arrays, kinds of Python numbers."""
 
-    def shape_of(x, depth: int) -> tuple:
+    def __init__(self) -> None:
+        self.kinds: set[type] = set()
+        self.dtypes: list[dtype] = []
+
+    def shape(self, x: Any, depth: int = 0) -> tuple[int, ...]:
+        """The shape of x; notes what is in it."""
+        if isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic):
+            self.kinds.add(next(k for k in (bool, int, float, complex) if isinstance(x, k)))
+            return ()
         if isinstance(x, Tensor):
-            found.append(layout_of(x).dtype)
-            return tuple(layout_of(x).shape)
-        if isinstance(x, np.ndarray):
-            found.append(dtypes.from_numpy(x.dtype))
+            return self._tensor(x)
+        if isinstance(x, (np.ndarray, np.generic)):
+            self.dtypes.append(dtypes.from_numpy(x.dtype))
             return x.shape
-        if isinstance(x, np.generic):
-            found.append(dtypes.from_numpy(x.dtype))
-            return ()
         if isinstance(x, (str, bytes)):
+            if depth:
+                raise ValueError(f"too many dimensions '{type(x).__name__}': {x!r} is no number")
             raise TypeError(f"new(): invalid data type '{type(x).__name__}'")
-        if isinstance(x, (bool, int, float, complex)):
-            kinds.add(
-                bool
-                if isinstance(x, bool)
-                else int
-                if isinstance(x, int)
-                else float
-                if isinstance(x, float)
-                else complex
-            )
-            return ()
+        if isinstance(x, dict) or x is None:
+            raise RuntimeError(f"Could not infer dtype of {type(x).__name__}")
         if hasattr(x, "__len__") and hasattr(x, "__getitem__"):
-            n = len(x)
-            if n == 0:
-                return (0,)
-            first = shape_of(x[0], depth + 1)
-            for i in range(1, n):
-                other = shape_of(x[i], depth + 1)
-                if other != first:
-                    if len(other) != len(first) and (not other or not first):
-                        raise ValueError(
-                            f"only one element tensors can be converted to Python scalars: item {i} of dim {depth} is no sequence of the others' length"
-                        )
-                    raise ValueError(
-                        f"expected sequence of length {first[0] if first else 0} at dim {depth + 1} (got {other[0] if other else 0})"
-                    )
-            return (n, *first)
-        if hasattr(x, "__index__"):
-            kinds.add(int)
-            return ()
-        if hasattr(x, "__float__"):
-            kinds.add(float)
-            return ()
-        if x is None:
-            raise RuntimeError("Could not infer dtype of NoneType")
+            return self._sequence(x, depth)
+        for kind, method in ((int, "__index__"), (float, "__float__")):
+            if hasattr(x, method):
+                self.kinds.add(kind)
+                return ()
         raise RuntimeError(f"Could not infer dtype of {type(x).__name__}")
 
-    shape = shape_of(data, 0)
-    d: dtype | None = None
-    for f in found:
-        d = f if d is None else promote(d, f)
-    for kind in kinds:
-        k = of_number(kind)
-        d = k if d is None else promote(d, k)
-    if d is None:
-        d = get_default_dtype()
-    plain = data if not found else _plain(data)
+    def _tensor(self, x: Tensor) -> tuple[int, ...]:
+        lay = layout_of(x)
+        if lay.numel != 1:
+            raise ValueError(
+                "only one element tensors can be converted to Python scalars: the data has one of shape"
+                f" {list(lay.shape)}; torch.stack puts tensors together"
+            )
+        self.dtypes.append(lay.dtype)
+        return ()
+
+    def _sequence(self, x: Any, depth: int) -> tuple[int, ...]:
+        n = len(x)
+        if n == 0:
+            return (0,)
+        first = self.shape(x[0], depth + 1)
+        for i in range(1, n):
+            other = self.shape(x[i], depth + 1)
+            if other == first:
+                continue
+            if not other or not first:
+                raise TypeError(f"not a sequence: of the data's dim {depth}, item {i} is a number where others are not")
+            raise ValueError(f"expected sequence of length {first[0]} at dim {depth + 1} (got {other[0]})")
+        return (n, *first)
+
+    def dtype(self) -> dtype:
+        """The dtype that they have together."""
+        d: dtype | None = None
+        for found in [*self.dtypes, *[of_number(k) for k in self.kinds]]:
+            d = found if d is None else promote(d, found)
+        return d or get_default_dtype()
+
+
+def _numbers(data: Any, wanted: dtype | None) -> tuple[np.ndarray, dtype]:
+    """Nested sequences of numbers as an array, and their dtype: the one wanted, or the one they have by themselves."""
+    found = _Kinds()
+    shape = found.shape(data)
+    natural = found.dtype()
+    plain = _plain(data) if found.dtypes else data
     try:
-        array = np.array(plain, dtype=_holder(d))
+        array = np.array(plain, dtype=_holder(natural)).reshape(shape)
     except OverflowError:
-        raise RuntimeError("value cannot be converted to type int64_t without overflow") from None
-    return array.reshape(shape), d
+        raise ValueError(f"Overflow when unpacking long long: an int of the data does not fit {natural}") from None
+    if wanted is not None and wanted is not natural:
+        _check_numbers(array, wanted)
+    return array, wanted or natural
+
+
+def _check_numbers(array: np.ndarray, d: dtype) -> None:
+    """Raises for Python numbers that the dtype cannot hold."""
+    if array.dtype.kind == "c" and d.category < 3:
+        raise TypeError(f"must be real number, not complex: the data has complex numbers, the dtype is {d}")
+    if d.category == 1 and array.size and array.dtype.kind != "b":
+        info = dtypes.iinfo(d)
+        low = -info.max if info.min == 0 else info.min
+        bad = ~((array >= low) & (array <= info.max))
+        if bad.any():
+            raise RuntimeError(f"value cannot be converted to type {d.name} without overflow: {array[bad][0]}")
 
 
 def _holder(d: dtype) -> np.dtype:
@@ -108,7 +127,7 @@ def _holder(d: dtype) -> np.dtype:
 
 def _plain(x):
     if isinstance(x, Tensor):
-        return x.tolist()
+        return x.item()
     if isinstance(x, np.ndarray):
         return x.tolist()
     if isinstance(x, np.generic):
@@ -223,7 +242,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         check_array(array)
         natural = dtypes.from_numpy(array.dtype)
     else:
-        array, natural = _numbers(data)
+        array, natural = _numbers(data, dtype)
     out = from_array(in_memory(array, dtype or natural), dtype or natural, where)
     return mark(out, requires_grad)
 

@@ -51,7 +51,7 @@ class device:
         return hash((self.type, self.index))
 
     def __reduce__(self):
-        return (device, (self.type, self.index) if self.index is not None else (self.type,))
+        return (_device, (self.type, self.index) if self.index is not None else (self.type,))
 
     def __enter__(self):
         _default.append(self)
@@ -59,6 +59,11 @@ class device:
 
     def __exit__(self, *error):
         _default.pop()
+
+
+def _device(*args) -> device:
+    """For pickles, which cannot name the class, as it goes by PyTorch's name."""
+    return device(*args)
 
 
 device.__module__ = "torch"

@@ -219,7 +219,7 @@ class memory_format:
         return f"torch.{self.name}"
 
     def __reduce__(self):
-        return (FORMATS.__getitem__, (self.name,))
+        return (_format_named, (self.name,))
 
 
 FORMATS = {
@@ -231,6 +231,10 @@ FORMATS = {
         ("channels_last_3d", "channels_last"),
     )
 }
+
+
+def _format_named(name: str) -> memory_format:
+    return FORMATS[name]
 
 
 def format_kind(f) -> str:

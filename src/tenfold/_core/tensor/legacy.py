@@ -14,6 +14,7 @@ from ..ops.declare import PUBLIC
 from ..ops.devices import device_name
 from ..trace.handle import Tensor, layout_of, placed
 from ..trace.walk import place
+from . import copies  # noqa: F401  attaches copying and pickling
 from .storage import TypedStorage, UntypedStorage
 
 NAMES = {
@@ -21,10 +22,13 @@ NAMES = {
     "ByteTensor": dtypes.uint8, "CharTensor": dtypes.int8, "ShortTensor": dtypes.int16, "IntTensor": dtypes.int32, "LongTensor": dtypes.int64,
     "BoolTensor": dtypes.bool_,
 }  # fmt: skip
-NAME_OF = {d: n for n, d in NAMES.items()} | {dtypes.complex64: "ComplexFloatTensor", dtypes.complex128: "ComplexDoubleTensor"}
+NAME_OF = {d: n for n, d in NAMES.items()} | {
+    dtypes.complex64: "ComplexFloatTensor",
+    dtypes.complex128: "ComplexDoubleTensor",
+}
 
 
-def construct(d: dtype_class, args: tuple, device=None) -> Tensor:
+def construct(d: dtype_class, args: tuple, device=None, any_dtype: bool = False) -> Tensor:
     """A tensor from sizes, or from data (converted to d)."""
     where = device_name(device)
     if not args:
@@ -34,14 +38,22 @@ def construct(d: dtype_class, args: tuple, device=None) -> Tensor:
         if isinstance(first, Size):
             return filled(shape_from((first,), "Tensor"), 0, d, where)
         if isinstance(first, Tensor):
-            if layout_of(first).dtype is not d:
+            if layout_of(first).dtype is not d and not any_dtype:
                 raise TypeError(f"expected {NAME_OF[d]} (got {first.type()}): convert with .to(...) instead")
             return first.detach()
         if isinstance(first, (list, tuple, np.ndarray)):
             return tensor(first, dtype=d, device=where)
+        if isinstance(first, TypedStorage):
+            if first.dtype is not d:
+                raise TypeError(f"Expected a Storage of type {d}, got one of {first.dtype}: convert it first")
+            return first._tensor
+        if isinstance(first, str):
+            raise TypeError("new(): invalid data type 'str'")
     if all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in args):
         return filled(shape_from(args, "Tensor"), 0, d, where)
-    raise TypeError(f"new(): invalid arguments {tuple(type(a).__name__ for a in args)}: give sizes as ints, or one sequence of data")
+    raise TypeError(
+        f"new(): invalid arguments {tuple(type(a).__name__ for a in args)}: give sizes as ints, or one sequence of data"
+    )
 
 
 def _new(cls, *args, device=None, **more):
@@ -52,7 +64,7 @@ def _new(cls, *args, device=None, **more):
         return t
     if more:
         raise TypeError(f"Tensor() got an unexpected keyword argument '{next(iter(more))}'")
-    return construct(get_default_dtype(), args, device)
+    return construct(get_default_dtype(), args, device, any_dtype=True)
 
 
 Tensor.__new__ = _new
@@ -122,6 +134,8 @@ def typename(obj, /) -> str:
         return type_name(obj)
     cls = obj if hasattr(obj, "__qualname__") else type(obj)
     module = getattr(cls, "__module__", "")
+    if module.split(".")[0] == "tenfold":
+        module = ".".join(["torch", *module.split(".")[1:]])
     return f"{module}.{cls.__qualname__}" if module and module not in ("builtins", "__builtin__") else cls.__qualname__
 
 

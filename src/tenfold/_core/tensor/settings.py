@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from ..ir import dtypes, operation
@@ -12,6 +13,7 @@ from ..trace import handle
 from ..trace.control import end_walk
 from ..trace.flush import trim
 from ..trace.handle import tls
+from . import facts  # noqa: F401  attaches what Python asks of tensors
 from .legacy import NAMES
 from .printing import set_printoptions
 
@@ -19,10 +21,13 @@ torch = PUBLIC["torch"]
 torch.update(FORMATS)
 torch["memory_format"] = memory_format
 torch["set_printoptions"] = set_printoptions
+torch.update(pi=math.pi, e=math.e, inf=math.inf, nan=math.nan, newaxis=None)
 
 
 def set_default_dtype(d, /) -> None:
-    """Sets the dtype of floats where none is given; a floating-point dtype. What was remembered for the old one is forgotten."""
+    """Sets the dtype of floats where none is given; a floating-point dtype.
+
+    What was remembered for the old one is forgotten."""
     before = dtypes.get_default_dtype()
     dtypes.set_default_dtype(d)
     if dtypes.get_default_dtype() is before:
@@ -54,7 +59,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(num: int, /) -> None:
-    """Sets how many threads an operation may use (the NumPy interpreter uses those of NumPy's BLAS, whatever is set here)."""
+    """Sets how many threads an operation may use (the interpreter uses those of NumPy's BLAS, whatever is set here)."""
     global _threads
     if not isinstance(num, int) or num <= 0:
         raise RuntimeError(f"set_num_threads expects a positive integer, got {num!r}")
@@ -97,7 +102,7 @@ def is_deterministic_algorithms_warn_only_enabled() -> bool:
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """"highest", "high" or "medium": float32 products are computed in float32 always; the setting is kept."""
+    """ "highest", "high" or "medium": float32 products are computed in float32 always; the setting is kept."""
     global _precision
     if precision not in ("highest", "high", "medium"):
         raise RuntimeError(f"{precision} is not one of 'highest', 'high', or 'medium'")
@@ -133,15 +138,100 @@ def is_autocast_cpu_enabled() -> bool:
     return False
 
 
+_warn_always = False
+
+
 def is_warn_always_enabled() -> bool:
-    """Whether warnings are repeated: never."""
+    """What set_warn_always was given."""
+    return _warn_always
+
+
+def set_warn_always(b: bool, /) -> None:
+    """tenfold leaves it to Python's warnings filter how often a warning is shown; the setting is kept."""
+    global _warn_always
+    _warn_always = bool(b)
+
+
+def get_deterministic_debug_mode() -> int:
+    """0, 1 (warn) or 2 (error): what was asked for; results are deterministic anyway."""
+    return (1 if _warn_only else 2) if _deterministic else 0
+
+
+def set_deterministic_debug_mode(debug_mode) -> None:
+    """Sets 0 or "default", 1 or "warn", 2 or "error"."""
+    names = ("default", "warn", "error")
+    if isinstance(debug_mode, str):
+        if debug_mode not in names:
+            raise RuntimeError(f"invalid value of debug_mode, expected one of {names}, but got {debug_mode}")
+        debug_mode = names.index(debug_mode)
+    if debug_mode not in (0, 1, 2):
+        raise RuntimeError(f"invalid value of debug_mode, expected 0, 1, or 2, but got {debug_mode}")
+    use_deterministic_algorithms(debug_mode > 0, warn_only=debug_mode == 1)
+
+
+def is_vulkan_available() -> bool:
+    """False: there is no such backend."""
     return False
 
 
+def compiled_with_cxx11_abi() -> bool:
+    """True: there is no C++ here that could disagree."""
+    return True
+
+
+def sym_int(a) -> int:
+    """a rounded towards zero, as an int."""
+    return int(a)
+
+
+def sym_float(a) -> float:
+    """a as a float."""
+    return float(a)
+
+
+def sym_not(a) -> bool:
+    """Whether a is false."""
+    return not a
+
+
+def sym_max(a, b):
+    """The larger; a float where one of them is."""
+    return max(float(a), float(b)) if isinstance(a, float) or isinstance(b, float) else max(a, b)
+
+
+def sym_min(a, b):
+    """The smaller; a float where one of them is."""
+    return min(float(a), float(b)) if isinstance(a, float) or isinstance(b, float) else min(a, b)
+
+
 for _f in (
-    set_default_dtype, set_default_tensor_type, get_num_threads, set_num_threads, get_num_interop_threads, set_num_interop_threads,
-    use_deterministic_algorithms, are_deterministic_algorithms_enabled, is_deterministic_algorithms_warn_only_enabled,
-    set_float32_matmul_precision, get_float32_matmul_precision, set_flush_denormal, compile, is_warn_always_enabled, is_autocast_enabled, is_autocast_cpu_enabled, set_default_device,
+    set_default_dtype,
+    set_default_tensor_type,
+    get_num_threads,
+    set_num_threads,
+    get_num_interop_threads,
+    set_num_interop_threads,
+    use_deterministic_algorithms,
+    are_deterministic_algorithms_enabled,
+    is_deterministic_algorithms_warn_only_enabled,
+    set_float32_matmul_precision,
+    get_float32_matmul_precision,
+    set_flush_denormal,
+    compile,
+    is_warn_always_enabled,
+    is_autocast_enabled,
+    is_autocast_cpu_enabled,
+    set_default_device,
     get_default_device,
-):  # fmt: skip
+    set_warn_always,
+    get_deterministic_debug_mode,
+    set_deterministic_debug_mode,
+    is_vulkan_available,
+    compiled_with_cxx11_abi,
+    sym_int,
+    sym_float,
+    sym_not,
+    sym_max,
+    sym_min,
+):
     torch[_f.__name__] = _f
