@@ -114,7 +114,7 @@ class Buffer(Tensor, metaclass=_BufferMeta):
 
 _CONVERSIONS = ("to", "type", "cpu", "cuda", "float", "double", "half", "bfloat16", "cfloat", "cdouble")
 _ALLOWED = (
-    *("backward", "data_ptr", "element_size", "requires_grad_", "size", "stride"),
+    *("backward", "copy_", "data_ptr", "element_size", "requires_grad_", "size", "stride"),
     *("is_floating_point", "is_complex"),
 )
 _OPERATORS = (
