@@ -11,13 +11,24 @@ from ..ir.shapes import dim_index, layout
 from ..random.uniform import fractions64
 from ..trace.handle import layout_of
 from .comparison import logical_and, logical_not
-from .declare import elementwise, function, inplace_variant, primitive, publish, scalar_name, store_out
+from .declare import elementwise, function, inplace_variant, not_implemented, primitive, publish, scalar_name, store_out
 from .elementwise import chosen, conj, mul, zero_where, zeroed
 from .mathematics import tanh
 from .power import exp
 from .special_values import erf_values
 
 F = "nn.functional"
+
+
+def _floating(lays) -> None:
+    """The options are data and take part in promotion: without this an integer tensor would be computed as floats."""
+    if not lays[0].dtype.is_floating_point:
+        raise not_implemented("activation", lays[0].dtype)
+
+
+def _not_bool(lays) -> None:
+    if lays[0].dtype is bool_:
+        raise RuntimeError("Bool inputs not supported for hardtanh; convert with .float() first")
 
 
 def _no_bool(lays) -> None:
@@ -74,14 +85,23 @@ def _with_inplace(name: str, fn, options: dict, doc: str, own_inplace: bool = Fa
 functional_relu = _with_inplace("relu", relu, {}, "max(0, input).")
 
 
-# --- functions of one operand with fixed options -------------------------------------------------------------------
+# --- functions of one operand with fixed options -------------------------------------------------------------
 
 
 def _activation(name: str, gradient, doc: str, options: dict, **more):
     """The declarator of an internal elementwise function whose options are numbers that are data."""
 
     def make(fn):
-        op = elementwise(gradient=gradient, name=name, where="", data=tuple(options), dtypes="float", inplace=False, out=False, **more)(fn)
+        op = elementwise(
+            gradient=gradient,
+            name=name,
+            where="",
+            data=tuple(options),
+            check=_floating,
+            inplace=False,
+            out=False,
+            **more,
+        )(fn)
         return _with_inplace(name, op, options, doc)
 
     return make
@@ -100,7 +120,9 @@ def _pick_gradient(g, out, input, above, below):
 def _pick(input, above, below):
     """`above` where input > 0, `below` elsewhere."""
     shape = np.shape(input)
-    return chosen(input > 0, np.broadcast_to(above, shape), np.broadcast_to(below, np.broadcast_shapes(shape, np.shape(below))))
+    return chosen(
+        input > 0, np.broadcast_to(above, shape), np.broadcast_to(below, np.broadcast_shapes(shape, np.shape(below)))
+    )
 
 
 def _leaky_relu_values(input, negative_slope=0.01):
@@ -123,7 +145,7 @@ def _elu_gradient(g, out, input, alpha, scale, input_scale):
 
 
 def _elu_named(name: str):
-    options = {"data": ("alpha", "scale", "input_scale"), "dtypes": "float", "inplace": False, "out": False}
+    options = {"data": ("alpha", "scale", "input_scale"), "check": _floating, "inplace": False, "out": False}
     return elementwise(gradient=_elu_gradient, name=name, where="", **options)(_elu_values)
 
 
@@ -168,7 +190,14 @@ def _clipped_gradient(g, out, input, min_val, max_val):
 
 
 _hardtanh = elementwise(
-    gradient=_clipped_gradient, name="hardtanh", where="", data=("min_val", "max_val"), dtypes="int float", inplace=False, out=False
+    gradient=_clipped_gradient,
+    name="hardtanh",
+    where="",
+    data=("min_val", "max_val"),
+    dtypes="int float",
+    check=_not_bool,
+    inplace=False,
+    out=False,
 )(lambda input, min_val=-1.0, max_val=1.0: np.minimum(np.maximum(input, min_val), max_val))
 
 
@@ -180,7 +209,9 @@ def _hardtanh_of(input, min_val=-1.0, max_val=1.0):
     return _hardtanh(input, min_val, max_val)
 
 
-hardtanh = _with_inplace("hardtanh", _hardtanh_of, {"min_val": -1.0, "max_val": 1.0}, "input, cut to [min_val, max_val].")
+hardtanh = _with_inplace(
+    "hardtanh", _hardtanh_of, {"min_val": -1.0, "max_val": 1.0}, "input, cut to [min_val, max_val]."
+)
 relu6 = _with_inplace("relu6", lambda input: _hardtanh_of(input, 0.0, 6.0), {}, "min(max(0, input), 6).")
 
 
@@ -189,7 +220,13 @@ def _threshold_gradient(g, out, input, threshold, value):
 
 
 _threshold = elementwise(
-    gradient=_threshold_gradient, name="threshold", where="", numbers="threshold value", dtypes="int float", inplace=False, out=False
+    gradient=_threshold_gradient,
+    name="threshold",
+    where="",
+    numbers="threshold value",
+    dtypes="int float",
+    inplace=False,
+    out=False,
 )(lambda input, threshold, value: chosen(input <= threshold, np.broadcast_to(value, input.shape), input))
 
 
@@ -212,7 +249,7 @@ publish(_threshold_, "threshold_", "nn.functional torch")
 publish(_threshold_of, "threshold", "torch")
 
 
-# --- smooth ones ------------------------------------------------------------------------------------------------------
+# --- smooth ones ---------------------------------------------------------------------------------------------
 
 
 def _silu_gradient(g, out, input):
@@ -243,7 +280,12 @@ def _mish_gradient(g, out, input):
 _mish = elementwise(gradient=_mish_gradient, name="mish", where="", dtypes="float", inplace=False, out=False)(
     lambda input: input * np.tanh(_softplus_values(input))
 )
-mish = _with_inplace("mish", _mish, {}, "input * tanh(softplus(input)).\n\n    Source: Misra 2019, Mish: a self regularized activation function.")
+mish = _with_inplace(
+    "mish",
+    _mish,
+    {},
+    "input * tanh(softplus(input)).\n\n    Source: Misra 2019, Mish: a self regularized activation function.",
+)
 
 
 def _softplus_gradient(g, out, input, beta, threshold):
@@ -253,7 +295,13 @@ def _softplus_gradient(g, out, input, beta, threshold):
 
 
 _softplus = elementwise(
-    gradient=_softplus_gradient, name="softplus", where="", data=("beta", "threshold"), dtypes="float", inplace=False, out=False
+    gradient=_softplus_gradient,
+    name="softplus",
+    where="",
+    data=("beta", "threshold"),
+    check=_floating,
+    inplace=False,
+    out=False,
 )(lambda input, beta=1.0, threshold=20.0: _softplus_where(input, beta, threshold))
 
 
@@ -272,7 +320,9 @@ def _logsigmoid_gradient(g, out, input):
     return g * sigmoid(-input)
 
 
-@elementwise(gradient=_logsigmoid_gradient, where="nn.functional", dtypes="float", inplace=False, grad_name="LogSigmoid")
+@elementwise(
+    gradient=_logsigmoid_gradient, where="nn.functional", dtypes="float", inplace=False, grad_name="LogSigmoid"
+)
 def logsigmoid(input):
     """log(sigmoid(input)) without overflow."""
     return np.minimum(input, 0) - np.log1p(np.exp(-np.abs(input)))
@@ -304,7 +354,9 @@ def _gelu_values(input, approximate="none"):
     return input * _cdf(input)
 
 
-_gelu = elementwise(gradient=_gelu_gradient, name="gelu", where="", dtypes="float", inplace=False, out=False, data=())(_gelu_values)
+_gelu = elementwise(gradient=_gelu_gradient, name="gelu", where="", dtypes="float", inplace=False, out=False, data=())(
+    _gelu_values
+)
 
 
 @function(where="nn.functional")
@@ -319,7 +371,7 @@ def gelu(input, approximate="none", *, out=None):
     return r if out is None else store_out(out, r, "gelu")
 
 
-# --- hard ones --------------------------------------------------------------------------------------------------------
+# --- hard ones -----------------------------------------------------------------------------------------------
 
 
 _hardsigmoid = elementwise(
@@ -336,9 +388,9 @@ def _hardswish_gradient(g, out, input):
     return zero_where(g, middle) + zero_where(inside, logical_not(logical_and(outer, middle)))
 
 
-_hardswish = elementwise(gradient=_hardswish_gradient, name="hardswish", where="", dtypes="float", inplace=False, out=False)(
-    lambda input: input * np.minimum(np.maximum(input + 3, 0), 6) / input.dtype.type(6)
-)
+_hardswish = elementwise(
+    gradient=_hardswish_gradient, name="hardswish", where="", dtypes="float", inplace=False, out=False
+)(lambda input: input * np.minimum(np.maximum(input + 3, 0), 6) / input.dtype.type(6))
 hardswish = _with_inplace("hardswish", _hardswish, {}, "input * min(max(0, input + 3), 6) / 6.")
 
 
@@ -347,10 +399,10 @@ def _shrink_gradient(g, out, input, lambd):
 
 
 _hardshrink = elementwise(
-    gradient=_shrink_gradient, name="hardshrink", where="", data=("lambd",), dtypes="float", inplace=False, out=False
+    gradient=_shrink_gradient, name="hardshrink", where="", data=("lambd",), check=_floating, inplace=False, out=False
 )(lambda input, lambd=0.5: zeroed(input, (input >= -lambd) & (input <= lambd)))
 _softshrink = elementwise(
-    gradient=_shrink_gradient, name="softshrink", where="", data=("lambd",), dtypes="float", inplace=False, out=False
+    gradient=_shrink_gradient, name="softshrink", where="", data=("lambd",), check=_floating, inplace=False, out=False
 )(lambda input, lambd=0.5: input - np.minimum(np.maximum(input, -lambd), lambd))
 
 
@@ -370,7 +422,7 @@ def softshrink(input, lambd=0.5, *, out=None):
     return r if out is None else store_out(out, r, "softshrink")
 
 
-# --- compositions ------------------------------------------------------------------------------------------------------
+# --- compositions --------------------------------------------------------------------------------------------
 
 
 @function(where="nn.functional")
@@ -408,7 +460,9 @@ def _halves(x, dim):
 
 def _glu_rule(input, dim):
     if not input.dtype.is_floating_point:
-        raise NotImplementedError(f'"glu_cpu" not implemented for \'{scalar_name(input.dtype)}\': convert to a floating dtype first')
+        raise NotImplementedError(
+            f"\"glu_cpu\" not implemented for '{scalar_name(input.dtype)}': convert to a floating dtype first"
+        )
     shape = list(input.shape)
     shape[dim] //= 2
     return layout(tuple(shape), None, input.dtype, input.device)
@@ -446,9 +500,9 @@ def _prelu_gradient(g, out, input, weight):
     return g * _pick(input, 1.0, weight), zero_where(g * input, input > 0)
 
 
-_prelu = elementwise(gradient=_prelu_gradient, name="prelu_kernel", where="", dtypes="float", numbers="", inplace=False, out=False)(
-    lambda input, weight: chosen(input > 0, input, input * weight)
-)
+_prelu = elementwise(
+    gradient=_prelu_gradient, name="prelu_kernel", where="", dtypes="float", numbers="", inplace=False, out=False
+)(lambda input, weight: chosen(input > 0, input, input * weight))
 
 
 @function(where="torch Tensor nn.functional")
@@ -466,7 +520,9 @@ def prelu(input, weight):
             raise RuntimeError("Not allow zero-dim input tensor: weight has more than one element")
         channels = x.shape[1] if x.ndim > 1 else 1
         if channels != w.numel:
-            raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {w.numel} and channel size = {channels}.")
+            raise RuntimeError(
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {w.numel} and channel size = {channels}."
+            )
         weight = weight.reshape([w.numel if i == 1 else 1 for i in range(x.ndim)])
     elif x.ndim != w.ndim:
         weight = weight.reshape([1] * x.ndim)
@@ -494,7 +550,9 @@ def _rrelu_of(input, lower=1.0 / 8, upper=1.0 / 3, training=False, generator=Non
     if not training:
         return leaky_relu(input, (lower + upper) / 2)
     if not layout_of(input).dtype.is_floating_point:
-        raise NotImplementedError(f'"rrelu_with_noise_out_cpu" not implemented for \'{scalar_name(layout_of(input).dtype)}\'')
+        raise NotImplementedError(
+            f"\"rrelu_with_noise_out_cpu\" not implemented for '{scalar_name(layout_of(input).dtype)}'"
+        )
     return mul(input, _random_slopes(input.detach(), float(lower), float(upper), generator))
 
 

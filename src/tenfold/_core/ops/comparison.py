@@ -9,7 +9,7 @@ from ..trace.handle import Tensor, layout_of
 from .declare import elementwise, function, publish, scalar_name
 from .elementwise import _number_or_tensor, _tensor, inplace_operator, operator_, swapped, zero_where
 
-# --- comparison --------------------------------------------------------------------------------------------------------------
+# --- comparison ----------------------------------------------------------------------------------------------
 
 
 def _compare(name: str, fn, doc: str, aliases=(), dtypes="bool int float"):
@@ -96,11 +96,13 @@ def equal(input, other) -> bool:
     if layout_of(input).shape != layout_of(other).shape:
         return False
     if layout_of(input).dtype is not layout_of(other).dtype:
-        raise RuntimeError(f"Expected object of data type {layout_of(input).dtype} but got data type {layout_of(other).dtype} for argument 'other' in call to equal")
+        raise RuntimeError(
+            f"Expected object of data type {layout_of(input).dtype} but got data type {layout_of(other).dtype} for argument 'other' in call to equal"
+        )
     return bool(array_of(eq(input, other)).all())
 
 
-# --- what a value is ---------------------------------------------------------------------------------------------------------
+# --- what a value is -----------------------------------------------------------------------------------------
 
 
 def _test(name: str, fn, doc: str, dtypes=None, out: bool = False, where: str = "torch Tensor"):
@@ -108,15 +110,21 @@ def _test(name: str, fn, doc: str, dtypes=None, out: bool = False, where: str = 
         return fn(input)
 
     test.__doc__ = doc
-    return elementwise(kind="bool", differentiable=False, inplace=False, out=out, name=name, dtypes=dtypes, where=where)(test)
+    return elementwise(
+        kind="bool", differentiable=False, inplace=False, out=out, name=name, dtypes=dtypes, where=where
+    )(test)
 
 
 isnan = _test("isnan", np.isnan, "Where input is NaN.")
 isinf = _test("isinf", np.isinf, "Where input is infinite.")
 isfinite = _test("isfinite", np.isfinite, "Where input is neither infinite nor NaN.")
 isreal = _test("isreal", np.isreal, "Where input has no imaginary part.")
-isposinf = _test("isposinf", lambda x: np.isinf(x) & (x > 0), "Where input is positive infinity.", "bool int float", out=True)
-isneginf = _test("isneginf", lambda x: np.isinf(x) & (x < 0), "Where input is negative infinity.", "bool int float", out=True)
+isposinf = _test(
+    "isposinf", lambda x: np.isinf(x) & (x > 0), "Where input is positive infinity.", "bool int float", out=True
+)
+isneginf = _test(
+    "isneginf", lambda x: np.isinf(x) & (x < 0), "Where input is negative infinity.", "bool int float", out=True
+)
 signbit = _test(
     "signbit",
     lambda x: np.signbit(x) if x.dtype.kind == "f" else np.less(x, 0),
@@ -132,7 +140,7 @@ def is_nonzero(input) -> bool:
     return bool(input)
 
 
-# --- logic -------------------------------------------------------------------------------------------------------------------
+# --- logic ---------------------------------------------------------------------------------------------------
 
 
 @elementwise(kind="bool", differentiable=False)
@@ -154,7 +162,7 @@ logical_or = _logic("logical_or", np.logical_or, "Where one or both are true.")
 logical_xor = _logic("logical_xor", np.logical_xor, "Where just one is true.")
 
 
-# --- bits --------------------------------------------------------------------------------------------------------------------
+# --- bits ----------------------------------------------------------------------------------------------------
 
 
 def _bits(name: str, fn, doc: str, dtypes="bool int"):
@@ -183,7 +191,9 @@ bitwise_and = _bits("bitwise_and", np.bitwise_and, "Bitwise and; logical and of 
 bitwise_or = _bits("bitwise_or", np.bitwise_or, "Bitwise or; logical or of bools.")
 bitwise_xor = _bits("bitwise_xor", np.bitwise_xor, "Bitwise exclusive or.")
 bitwise_left_shift = _bits("bitwise_left_shift", _shift_left, "input * 2 ** other, in whole bits.", "int")
-bitwise_right_shift = _bits("bitwise_right_shift", _shift_right, "input / 2 ** other rounded down: shifts with the sign.", "int")
+bitwise_right_shift = _bits(
+    "bitwise_right_shift", _shift_right, "input / 2 ** other rounded down: shifts with the sign.", "int"
+)
 
 
 @elementwise(dtypes="bool int", differentiable=False)
@@ -194,7 +204,9 @@ def bitwise_not(input):
 
 def _invert(self):
     if layout_of(self).dtype.category > 1:
-        raise TypeError(f"~ (operator.invert) is only implemented on integer and Boolean-type tensors, not on {layout_of(self).dtype}")
+        raise TypeError(
+            f"~ (operator.invert) is only implemented on integer and Boolean-type tensors, not on {layout_of(self).dtype}"
+        )
     return bitwise_not(self)
 
 
@@ -207,7 +219,7 @@ for _name, _fn in (("lshift", bitwise_left_shift), ("rshift", bitwise_right_shif
     inplace_operator(f"__i{_name}__", _fn, f"bitwise_{'left' if _name == 'lshift' else 'right'}_shift")
 
 
-# --- the greater and the lesser of two ---------------------------------------------------------------------------------------
+# --- the greater and the lesser of two -----------------------------------------------------------------------
 
 
 def _bound(loses):
@@ -242,8 +254,12 @@ def _one_side(wins):
     return gradient
 
 
-fmax = _extreme("fmax", np.fmax, "The greater of two, element by element; a NaN counts only against another.", _one_side(ge))
-fmin = _extreme("fmin", np.fmin, "The lesser of two, element by element; a NaN counts only against another.", _one_side(le))
+fmax = _extreme(
+    "fmax", np.fmax, "The greater of two, element by element; a NaN counts only against another.", _one_side(ge)
+)
+fmin = _extreme(
+    "fmin", np.fmin, "The lesser of two, element by element; a NaN counts only against another.", _one_side(le)
+)
 
 
 def _same_values(lays) -> None:

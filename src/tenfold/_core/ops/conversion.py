@@ -18,7 +18,7 @@ from .declare import function, meta_tensor, overwrite, promoted, publish, python
 from .devices import device, device_name
 from .shape import channels_last_strides, clone, format_kind
 
-# --- dtypes and devices --------------------------------------------------------------------------------------------
+# --- dtypes and devices --------------------------------------------------------------------------------------
 
 
 def _to_arguments(args: tuple, kwargs: dict) -> tuple:
@@ -37,12 +37,16 @@ def _to_arguments(args: tuple, kwargs: dict) -> tuple:
     elif rest and not isinstance(rest[0], bool):
         if not (rest[0] is None or isinstance(rest[0], (str, int, device))):
             kind = type(rest[0]).__name__
-            raise TypeError(f"to() received an invalid combination of arguments: the first is a dtype, a device or a tensor, not {kind}")
+            raise TypeError(
+                f"to() received an invalid combination of arguments: the first is a dtype, a device or a tensor, not {kind}"
+            )
         where = rest.pop(0)
         if rest and (rest[0] is None or isinstance(rest[0], dtype_class)):
             d = rest.pop(0)
     if len(rest) > 2 or any(not isinstance(x, bool) for x in rest):
-        raise TypeError(f"to() received an invalid combination of arguments: {rest!r} after the dtype or device, where non_blocking and copy go")
+        raise TypeError(
+            f"to() received an invalid combination of arguments: {rest!r} after the dtype or device, where non_blocking and copy go"
+        )
     unknown = set(kwargs) - {"other", "dtype", "device", "non_blocking", "copy", "memory_format"}
     if unknown:
         raise TypeError(f"to() got an unexpected keyword argument '{unknown.pop()}'")
@@ -68,7 +72,9 @@ def to(self, *args, **kwargs):
     name = lay.device if where is None else device_name(where)
     if name != lay.device:
         if name == "cpu":
-            raise NotImplementedError("Cannot copy out of meta tensor; no data! Use to_empty() or make the tensor on the CPU.")
+            raise NotImplementedError(
+                "Cannot copy out of meta tensor; no data! Use to_empty() or make the tensor on the CPU."
+            )
         return meta_tensor(layout(lay.shape, lay.strides, d or lay.dtype, "meta"))
     keep = fmt is None or format_kind(fmt) == "preserve"
     if d is None or d is lay.dtype:
@@ -171,7 +177,9 @@ def promote_types(type1, type2) -> dtype_class:
     """The dtype in which the two meet."""
     for position, d in ((1, type1), (2, type2)):
         if not isinstance(d, dtype_class):
-            raise TypeError(f"promote_types(): argument 'type{position}' (position {position}) must be torch.dtype, not {type(d).__name__}")
+            raise TypeError(
+                f"promote_types(): argument 'type{position}' (position {position}) must be torch.dtype, not {type(d).__name__}"
+            )
     return dtypes.promote(type1, type2)
 
 
@@ -184,13 +192,15 @@ def result_type(tensor1, tensor2) -> dtype_class:
     return promoted(lays)
 
 
-# --- one element as a Python number --------------------------------------------------------------------------------------
+# --- one element as a Python number --------------------------------------------------------------------------
 
 
 def _only_element(self):
     lay = layout_of(self)
     if lay.numel != 1:
-        raise ValueError(f"only one element tensors can be converted to Python scalars, this one has shape {list(lay.shape)}")
+        raise ValueError(
+            f"only one element tensors can be converted to Python scalars, this one has shape {list(lay.shape)}"
+        )
     a = array_of(self)
     return (decode(a, lay.dtype) if lay.dtype.half else a).item()
 
@@ -223,14 +233,16 @@ def __complex__(self):
 def __index__(self):
     lay = layout_of(self)
     if lay.dtype.category > INT or lay.numel != 1:
-        raise TypeError(f"only integer tensors of a single element can be converted to an index, not {lay.dtype} of shape {list(lay.shape)}")
+        raise TypeError(
+            f"only integer tensors of a single element can be converted to an index, not {lay.dtype} of shape {list(lay.shape)}"
+        )
     return int(_only_element(self))
 
 
 publish(lambda self: bool(self), "__nonzero__", "Tensor")
 
 
-# --- writing whole tensors -------------------------------------------------------------------------------------------------
+# --- writing whole tensors -----------------------------------------------------------------------------------
 
 
 @function(where="Tensor")
@@ -244,7 +256,9 @@ def copy_(self, src, non_blocking=False):
     if given.shape != lay.shape:
         shape = broadcast_shapes(lay.shape, given.shape)
         if shape != lay.shape:
-            raise RuntimeError(f"copy_: output with shape {list(lay.shape)} doesn't match the broadcast shape {list(shape)}")
+            raise RuntimeError(
+                f"copy_: output with shape {list(lay.shape)} doesn't match the broadcast shape {list(shape)}"
+            )
         src = src.expand(lay.shape)
     if layout_of(src).strides != lay.strides or src._st is not None:
         src = clone(src)
@@ -256,7 +270,9 @@ def fill_(self, value):
     """Writes one value (a number or a 0-d tensor) everywhere."""
     if isinstance(value, Tensor):
         if layout_of(value).ndim:
-            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {layout_of(value).ndim} dimensions.")
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with {layout_of(value).ndim} dimensions."
+            )
         return copy_(self, value)
     return overwrite_filled(self, value)
 

@@ -12,7 +12,7 @@ from ..ir.shapes import Layout, layout
 from ..trace.handle import Tensor, layout_of
 from .declare import describe, elementwise, function, inplace_variant, pointwise_layout, primitive, publish, store_out
 
-# --- arithmetic ------------------------------------------------------------------------------------------------------------
+# --- arithmetic ----------------------------------------------------------------------------------------------
 
 
 @elementwise(gradient=lambda g, out, input, other: (g, g), name="add", where="", grad_name="Add", numbers="input other")
@@ -23,22 +23,36 @@ def _add(input, other):
 def _refuse_bool(lays) -> None:
     if any(l.dtype is bool_ for l in lays):
         both = "two bool tensors is" if all(l.dtype is bool_ for l in lays) else "a bool tensor is"
-        raise RuntimeError(f"Subtraction, the `-` operator, with {both} not supported. Use `^`, logical_xor() or logical_not() for masks.")
+        raise RuntimeError(
+            f"Subtraction, the `-` operator, with {both} not supported. Use `^`, logical_xor() or logical_not() for masks."
+        )
 
 
 @elementwise(
-    gradient=lambda g, out, input, other: (g, -g), name="sub", where="", grad_name="Sub", numbers="input other", check=_refuse_bool
+    gradient=lambda g, out, input, other: (g, -g),
+    name="sub",
+    where="",
+    grad_name="Sub",
+    numbers="input other",
+    check=_refuse_bool,
 )
 def _sub(input, other):
     return np.subtract(input, other)
 
 
-@elementwise(gradient=lambda g, out, input, other: (-g, g), name="rsub", where="", grad_name="RsubBackward1", check=_refuse_bool)
+@elementwise(
+    gradient=lambda g, out, input, other: (-g, g), name="rsub", where="", grad_name="RsubBackward1", check=_refuse_bool
+)
 def _rsub(input, other):
     return np.subtract(other, input)
 
 
-@elementwise(gradient=lambda g, out, input, other: (g * conj(other), g * conj(input)), name="mul", where="", numbers="input other")
+@elementwise(
+    gradient=lambda g, out, input, other: (g * conj(other), g * conj(input)),
+    name="mul",
+    where="",
+    numbers="input other",
+)
 def _mul(input, other):
     return np.multiply(input, other)
 
@@ -63,7 +77,9 @@ def _reciprocal_times(input, other):
 
 def _not_bool_negated(lays) -> None:
     if lays[0].dtype is bool_:
-        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. To invert a mask, use `~` or logical_not().")
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. To invert a mask, use `~` or logical_not()."
+        )
 
 
 @elementwise(gradient=lambda g, out, input: -g, aliases=("negative",), check=_not_bool_negated)
@@ -128,25 +144,41 @@ def zero_where(input, mask):
     return zeroed(input, mask if isinstance(mask, np.ndarray) and mask.dtype == np.bool_ else np.not_equal(mask, 0))
 
 
-# --- division with a whole quotient ------------------------------------------------------------------------------------------
+# --- division with a whole quotient --------------------------------------------------------------------------
 
 
 def _refuse_zero(divisor) -> None:
     if divisor.dtype.kind in "iu" and not np.all(divisor):
-        raise RuntimeError("ZeroDivisionError: integer division or modulo by zero; divide floats, or mask the zeros first")
+        raise RuntimeError(
+            "ZeroDivisionError: integer division or modulo by zero; divide floats, or mask the zeros first"
+        )
 
 
 def _no_gradient(g, out, input, other):
     return None, None
 
 
-@elementwise(name="div_floor", where="", dtypes="int float", gradient=_no_gradient, grad_name="DivBackward2", numbers="input other")
+@elementwise(
+    name="div_floor",
+    where="",
+    dtypes="int float",
+    gradient=_no_gradient,
+    grad_name="DivBackward2",
+    numbers="input other",
+)
 def _div_floor(input, other):
     _refuse_zero(other)
     return np.floor_divide(input, other)
 
 
-@elementwise(name="div_trunc", where="", dtypes="int float", gradient=_no_gradient, grad_name="DivBackward2", numbers="input other")
+@elementwise(
+    name="div_trunc",
+    where="",
+    dtypes="int float",
+    gradient=_no_gradient,
+    grad_name="DivBackward2",
+    numbers="input other",
+)
 def _div_trunc(input, other):
     _refuse_zero(other)
     if input.dtype.kind == "f":
@@ -182,7 +214,7 @@ def fmod(input, other):
     return np.fmod(input, other)
 
 
-# --- the public names with their options --------------------------------------------------------------------------------------
+# --- the public names with their options ---------------------------------------------------------------------
 
 
 def _tensor(x):
@@ -240,9 +272,13 @@ def _check_alpha(name, input, other, alpha) -> None:
         return
     d = [layout_of(t).dtype for t in (input, other) if isinstance(t, Tensor)]
     if isinstance(alpha, bool) and any(x is not bool_ for x in d):
-        raise RuntimeError(f"{name}: Boolean alpha only supported for Boolean results, not for {', '.join(map(str, d))}.")
+        raise RuntimeError(
+            f"{name}: Boolean alpha only supported for Boolean results, not for {', '.join(map(str, d))}."
+        )
     if isinstance(alpha, float) and all(x.category < 2 for x in d) and not isinstance(other, float):
-        raise RuntimeError(f"{name}: For integral input tensors, argument alpha must not be a floating point number (it is {alpha}).")
+        raise RuntimeError(
+            f"{name}: For integral input tensors, argument alpha must not be a floating point number (it is {alpha})."
+        )
 
 
 add = _scaled(_add, "add", "Sum: input + alpha * other.")
@@ -279,7 +315,9 @@ def _div(input, other, *, rounding_mode=None, out=None):
         if rounding_mode == "trunc" and layout_of(r).dtype.half:  # the quotient is rounded to the dtype first
             r = _truncated(_true_divide(input, other))
     else:
-        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}")
+        raise RuntimeError(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}"
+        )
     return r if out is None else store_out(out, r, "div")
 
 
@@ -301,7 +339,7 @@ def positive(input):
     return input
 
 
-# --- absolute values and signs -------------------------------------------------------------------------------------------------
+# --- absolute values and signs -------------------------------------------------------------------------------
 
 
 def _abs_gradient(g, out, input):
@@ -355,7 +393,7 @@ def _real_part(input):
     return np.real(input)
 
 
-# --- operators ---------------------------------------------------------------------------------------------------------------
+# --- operators -----------------------------------------------------------------------------------------------
 
 
 def _is_number(x) -> bool:
@@ -426,4 +464,3 @@ inplace_operator("__itruediv__", _true_divide, "div")
 inplace_operator("__idiv__", _true_divide, "div")
 inplace_operator("__ifloordiv__", _floor_divide, "floor_divide")
 inplace_operator("__imod__", remainder.operation.call, "remainder")
-

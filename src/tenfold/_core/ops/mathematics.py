@@ -15,7 +15,7 @@ from .elementwise import _conj, _real_part, conj, mul, sgn, zero_where
 from .power import pow, rsqrt
 from .return_types import frexp as frexp_result
 
-# --- rounding ------------------------------------------------------------------------------------------------------
+# --- rounding ------------------------------------------------------------------------------------------------
 
 
 def _flat(g, out, input, *static):
@@ -47,7 +47,9 @@ def round(input, decimals=0):
     """The nearest number with that many decimals (negative: tens, hundreds ...), halves to even."""
     if input.dtype.kind != "f":
         if decimals:
-            raise RuntimeError(f"round: decimals={decimals} takes floating tensors, not integers; convert with .float() first")
+            raise RuntimeError(
+                f"round: decimals={decimals} takes floating tensors, not integers; convert with .float() first"
+            )
         return input
     if decimals == 0:
         return np.rint(input)
@@ -59,11 +61,13 @@ def round(input, decimals=0):
 def special_round(input, *, decimals=0, out=None):
     """round of floating tensors."""
     if layout_of(input).dtype.category < 2:
-        raise NotImplementedError(f"special.round takes floating tensors, not {layout_of(input).dtype}; use torch.round")
+        raise NotImplementedError(
+            f"special.round takes floating tensors, not {layout_of(input).dtype}; use torch.round"
+        )
     return round(input, decimals=decimals, out=out)
 
 
-# --- trigonometry ----------------------------------------------------------------------------------------------------
+# --- trigonometry --------------------------------------------------------------------------------------------
 
 
 def _function(name: str, fn, doc: str, slope, aliases=(), **options):
@@ -81,14 +85,24 @@ sin = _function("sin", np.sin, "Sine.", lambda x, out: cos(x))
 cos = _function("cos", np.cos, "Cosine.", lambda x, out: -sin(x))
 tan = _function("tan", np.tan, "Tangent.", lambda x, out: 1 + out * out)
 asin = _function("asin", np.arcsin, "Inverse sine; NaN outside [-1, 1].", lambda x, out: rsqrt(1 - x * x), ("arcsin",))
-acos = _function("acos", np.arccos, "Inverse cosine; NaN outside [-1, 1].", lambda x, out: -rsqrt(1 - x * x), ("arccos",))
+acos = _function(
+    "acos", np.arccos, "Inverse cosine; NaN outside [-1, 1].", lambda x, out: -rsqrt(1 - x * x), ("arccos",)
+)
 atan = _function("atan", np.arctan, "Inverse tangent.", lambda x, out: 1 / (x * x + 1), ("arctan",))
 sinh = _function("sinh", np.sinh, "Hyperbolic sine.", lambda x, out: cosh(x))
 cosh = _function("cosh", np.cosh, "Hyperbolic cosine.", lambda x, out: sinh(x))
 tanh = _function("tanh", np.tanh, "Hyperbolic tangent.", lambda x, out: 1 - out * out)
 asinh = _function("asinh", np.arcsinh, "Inverse hyperbolic sine.", lambda x, out: rsqrt(x * x + 1), ("arcsinh",))
-acosh = _function("acosh", np.arccosh, "Inverse hyperbolic cosine; NaN below 1.", lambda x, out: rsqrt(x * x - 1), ("arccosh",))
-atanh = _function("atanh", np.arctanh, "Inverse hyperbolic tangent; NaN outside [-1, 1].", lambda x, out: 1 / (1 - x * x), ("arctanh",))
+acosh = _function(
+    "acosh", np.arccosh, "Inverse hyperbolic cosine; NaN below 1.", lambda x, out: rsqrt(x * x - 1), ("arccosh",)
+)
+atanh = _function(
+    "atanh",
+    np.arctanh,
+    "Inverse hyperbolic tangent; NaN outside [-1, 1].",
+    lambda x, out: 1 / (1 - x * x),
+    ("arctanh",),
+)
 
 
 def _sinc_gradient(g, out, input):
@@ -103,13 +117,17 @@ def sinc(input):
     return np.where(input == 0, input.dtype.type(1), np.sin(angle) / angle)
 
 
-@elementwise(kind="float", dtypes="bool int float", gradient=lambda g, out, input: g * (math.pi / 180), grad_name="Deg2Rad")
+@elementwise(
+    kind="float", dtypes="bool int float", gradient=lambda g, out, input: g * (math.pi / 180), grad_name="Deg2Rad"
+)
 def deg2rad(input):
     """Degrees as radians."""
     return input * input.dtype.type(math.pi / 180)
 
 
-@elementwise(kind="float", dtypes="bool int float", gradient=lambda g, out, input: g * (180 / math.pi), grad_name="Rad2Deg")
+@elementwise(
+    kind="float", dtypes="bool int float", gradient=lambda g, out, input: g * (180 / math.pi), grad_name="Rad2Deg"
+)
 def rad2deg(input):
     """Radians as degrees."""
     return input * input.dtype.type(180 / math.pi)
@@ -132,7 +150,7 @@ def hypot(input, other):
     return np.hypot(input, other)
 
 
-# --- bounds ----------------------------------------------------------------------------------------------------------
+# --- bounds --------------------------------------------------------------------------------------------------
 
 
 def _clamp_gradient(g, out, input, min, max):
@@ -165,8 +183,16 @@ def _not_complex(lays) -> None:
 
 
 def _clamp_named(grad_name: str):
-    options = {"dtypes": "int float", "gradient": _clamp_gradient, "data": ("min", "max"), "where": "", "check": _not_complex}
-    return elementwise(name="clamp", grad_name=grad_name, **options)(lambda input, min=None, max=None: _bounded(input, min, max))
+    options = {
+        "dtypes": "int float",
+        "gradient": _clamp_gradient,
+        "data": ("min", "max"),
+        "where": "",
+        "check": _not_complex,
+    }
+    return elementwise(name="clamp", grad_name=grad_name, **options)(
+        lambda input, min=None, max=None: _bounded(input, min, max)
+    )
 
 
 _clamp_to_tensors, _clamp_to_numbers = _clamp_named("ClampBackward0"), _clamp_named("ClampBackward1")
@@ -179,7 +205,9 @@ def _clamped(input, min=None, max=None):
         raise TypeError("clamp(): arguments 'min' and 'max' must be both tensors or both numbers")
     if type(min) is float and math.isnan(min) or type(max) is float and math.isnan(max):
         min = max = math.nan
-    return (_clamp_to_tensors if isinstance(min, Tensor) or isinstance(max, Tensor) else _clamp_to_numbers)(input, min, max)
+    return (_clamp_to_tensors if isinstance(min, Tensor) or isinstance(max, Tensor) else _clamp_to_numbers)(
+        input, min, max
+    )
 
 
 @function(aliases=("clip",))
@@ -230,14 +258,16 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
     return np.nan_to_num(input, nan=0.0 if nan is None else nan, posinf=posinf, neginf=neginf)
 
 
-# --- combinations ------------------------------------------------------------------------------------------------------
+# --- combinations --------------------------------------------------------------------------------------------
 
 
 def _one_dtype(name: str, *operands) -> None:
     d = operands[0].dtype
     for l in operands[1:]:
         if not l.number and l.dtype is not d:
-            raise RuntimeError(f"{name}: expected dtype {scalar_name(d)} for all tensors but got dtype {scalar_name(l.dtype)}")
+            raise RuntimeError(
+                f"{name}: expected dtype {scalar_name(d)} for all tensors but got dtype {scalar_name(l.dtype)}"
+            )
 
 
 def _lerp_gradient(g, out, input, end, weight):
@@ -245,7 +275,9 @@ def _lerp_gradient(g, out, input, end, weight):
     return g * (1 - w), g * w, (None if layout_of(weight).number else g * conj(end - input))
 
 
-@elementwise(dtypes="float complex", gradient=_lerp_gradient, numbers="weight", check=lambda lays: _one_dtype("lerp", *lays))
+@elementwise(
+    dtypes="float complex", gradient=_lerp_gradient, numbers="weight", check=lambda lays: _one_dtype("lerp", *lays)
+)
 def lerp(input, end, weight):
     """input + weight * (end - input): `input` at weight 0, `end` at weight 1."""
     apart = end - input
@@ -259,7 +291,9 @@ def _addcmul_gradient(g, out, input, tensor1, tensor2, value):
 def _whole_value(name):
     def check(lays):
         if promoted(lays[:3]).category < 2 and lays[3].dtype.category > 1:
-            raise RuntimeError(f"{name}: value cannot be a floating point number for integer tensors; convert them with .float() first")
+            raise RuntimeError(
+                f"{name}: value cannot be a floating point number for integer tensors; convert them with .float() first"
+            )
 
     return check
 
@@ -278,11 +312,19 @@ def _addcdiv_gradient(g, out, input, tensor1, tensor2, value):
 
 def _no_integers(lays) -> None:
     if promoted(lays[1:3]).category < 2:
-        raise RuntimeError("addcdiv: Integer division with addcdiv is not supported; convert tensor1 or tensor2 with .float() first")
+        raise RuntimeError(
+            "addcdiv: Integer division with addcdiv is not supported; convert tensor1 or tensor2 with .float() first"
+        )
 
 
 @elementwise(
-    dtypes="int float complex", gradient=_addcdiv_gradient, data=("value",), numbers="value", check=_no_integers, where="", name="addcdiv"
+    dtypes="int float complex",
+    gradient=_addcdiv_gradient,
+    data=("value",),
+    numbers="value",
+    check=_no_integers,
+    where="",
+    name="addcdiv",
 )
 def _addcdiv(input, tensor1, tensor2, value=1):
     return input + value * tensor1 / tensor2
@@ -388,7 +430,7 @@ def _nextafter_kernel(spec):
 def _nextafter_rule(input, other):
     _one_dtype("nextafter", input, other)
     if not input.dtype.is_floating_point:
-        raise NotImplementedError(f'"nextafter_cpu" not implemented for \'{scalar_name(input.dtype)}\'')
+        raise NotImplementedError(f"\"nextafter_cpu\" not implemented for '{scalar_name(input.dtype)}'")
     shape = broadcast_shapes(input.shape, other.shape)
     return layout(shape, result_strides(shape, [input, other]), input.dtype, input.device)
 
@@ -397,7 +439,14 @@ def _nextafter_gradient(g, out, input, other):
     return zero_where(g, eq(input, other)), None
 
 
-@primitive(gradient=_nextafter_gradient, rule=_nextafter_rule, kernel=_nextafter_kernel, inplace=True, out=True, where="torch Tensor")
+@primitive(
+    gradient=_nextafter_gradient,
+    rule=_nextafter_rule,
+    kernel=_nextafter_kernel,
+    inplace=True,
+    out=True,
+    where="torch Tensor",
+)
 def nextafter(input, other):
     """The next number of the dtype after input, towards other."""
     return np.nextafter(input, other)
@@ -405,7 +454,7 @@ def nextafter(input, other):
 
 nextafter.operation.takes = [(0, "input", False), (1, "other", False)]
 
-# --- complex numbers ---------------------------------------------------------------------------------------------------
+# --- complex numbers -----------------------------------------------------------------------------------------
 
 
 def _angle_gradient(g, out, input):
@@ -480,13 +529,21 @@ def _pair_rule(name: str):
     def rule(a, b):
         for position, (argument, operand) in enumerate((("input", a), ("other", b)), 1):
             if not isinstance(operand, Layout):
-                raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(operand).__name__}")
+                raise TypeError(
+                    f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(operand).__name__}"
+                )
         if not a.dtype.is_floating_point or not b.dtype.is_floating_point:
-            raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {scalar_name(a.dtype)} and {scalar_name(b.dtype)}")
+            raise RuntimeError(
+                f"Expected both inputs to be Half, Float or Double tensors but got {scalar_name(a.dtype)} and {scalar_name(b.dtype)}"
+            )
         if a.dtype is not b.dtype:
-            raise RuntimeError(f"{name}: Expected object of scalar type {scalar_name(a.dtype)} but got scalar type {scalar_name(b.dtype)} for second argument")
+            raise RuntimeError(
+                f"{name}: Expected object of scalar type {scalar_name(a.dtype)} but got scalar type {scalar_name(b.dtype)} for second argument"
+            )
         if a.dtype.half:
-            raise NotImplementedError(f"{name}: there is no complex dtype for {a.dtype} here; convert with .float() first")
+            raise NotImplementedError(
+                f"{name}: there is no complex dtype for {a.dtype} here; convert with .float() first"
+            )
         shape = broadcast_shapes(a.shape, b.shape)
         return layout(shape, result_strides(shape, [a, b]), a.dtype.to_complex(), a.device)
 
@@ -505,7 +562,12 @@ def _complex_of(real, imag):
     return out
 
 
-@primitive(rule=_pair_rule("complex"), gradient=lambda g, out, real, imag: (_real_part(g), _imag_part(g)), where="", name="complex")
+@primitive(
+    rule=_pair_rule("complex"),
+    gradient=lambda g, out, real, imag: (_real_part(g), _imag_part(g)),
+    where="",
+    name="complex",
+)
 def _complex(real, imag):
     return _complex_of(real, imag)
 
@@ -515,7 +577,9 @@ def _store_pair(out, r, name: str):
         return r
     have, want = layout_of(out).dtype, layout_of(r).dtype
     if have is not want:
-        raise RuntimeError(f"{name}: Expected object of scalar type {scalar_name(want)} but got scalar type {scalar_name(have)} for argument 'out'")
+        raise RuntimeError(
+            f"{name}: Expected object of scalar type {scalar_name(want)} but got scalar type {scalar_name(have)} for argument 'out'"
+        )
     return store_out(out, r, name)
 
 

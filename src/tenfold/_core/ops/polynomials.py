@@ -52,8 +52,18 @@ def _legendre(k, x, now, before):
 for _name, _first, _step, _doc in (
     ("chebyshev_polynomial_t", lambda x: x, _chebyshev, "The Chebyshev polynomial of the first kind of degree n."),
     ("chebyshev_polynomial_u", lambda x: 2 * x, _chebyshev, "The Chebyshev polynomial of the second kind of degree n."),
-    ("chebyshev_polynomial_v", lambda x: 2 * x - 1, _chebyshev, "The Chebyshev polynomial of the third kind of degree n."),
-    ("chebyshev_polynomial_w", lambda x: 2 * x + 1, _chebyshev, "The Chebyshev polynomial of the fourth kind of degree n."),
+    (
+        "chebyshev_polynomial_v",
+        lambda x: 2 * x - 1,
+        _chebyshev,
+        "The Chebyshev polynomial of the third kind of degree n.",
+    ),
+    (
+        "chebyshev_polynomial_w",
+        lambda x: 2 * x + 1,
+        _chebyshev,
+        "The Chebyshev polynomial of the fourth kind of degree n.",
+    ),
     ("hermite_polynomial_h", lambda x: 2 * x, _hermite, "The physicist's Hermite polynomial of degree n."),
     ("hermite_polynomial_he", lambda x: x, _hermite_e, "The probabilist's Hermite polynomial of degree n."),
     ("laguerre_polynomial_l", lambda x: 1 - x, _laguerre, "The Laguerre polynomial of degree n."),
@@ -61,7 +71,12 @@ for _name, _first, _step, _doc in (
 ):
     _polynomial(_name, _first, _step, _doc)
 
-for _kind, _first in (("t", lambda y: y), ("u", lambda y: 2 * y), ("v", lambda y: 2 * y - 1), ("w", lambda y: 2 * y + 1)):
+for _kind, _first in (
+    ("t", lambda y: y),
+    ("u", lambda y: 2 * y),
+    ("v", lambda y: 2 * y - 1),
+    ("w", lambda y: 2 * y + 1),
+):
     _polynomial(
         f"shifted_chebyshev_polynomial_{_kind}",
         lambda x, first=_first: first(2 * x - 1),

@@ -13,7 +13,7 @@ from .comparison import eq, logical_and
 from .declare import elementwise, function, inplace_variant, promoted, publish, store_out
 from .elementwise import _is_number, conj, inplace_operator, operator_, swapped, zero_where
 
-# --- powers ------------------------------------------------------------------------------------------------------------------
+# --- powers --------------------------------------------------------------------------------------------------
 
 
 def _power(base, exponent):
@@ -63,7 +63,11 @@ def _pow_named(grad_name: str):
     return elementwise(name="pow", grad_name=grad_name, **options)(lambda input, exponent: _power(input, exponent))
 
 
-_pow_of_number, _pow_of_tensors, _pow_of_base = _pow_named("PowBackward0"), _pow_named("PowBackward1"), _pow_named("PowBackward2")
+_pow_of_number, _pow_of_tensors, _pow_of_base = (
+    _pow_named("PowBackward0"),
+    _pow_named("PowBackward1"),
+    _pow_named("PowBackward2"),
+)
 
 
 def _pow(input, exponent):
@@ -82,7 +86,9 @@ def _static_power_gradient(g, out, input, exponent):
     return g * conj(exponent * pow(input, exponent - 1))
 
 
-@elementwise(dtypes="int float complex", gradient=_static_power_gradient, name="pow_int", where="", data=(), grad_name="Pow")
+@elementwise(
+    dtypes="int float complex", gradient=_static_power_gradient, name="pow_int", where="", data=(), grad_name="Pow"
+)
 def _small_power(input, exponent=2):
     return _power(input, np.asarray(exponent))
 
@@ -93,7 +99,9 @@ SMALL = range(-8, 17)  # whole exponents that are part of the path, not data
 def _raise_to(input, exponent):
     if type(exponent) is int:
         if exponent < 0 and isinstance(input, Tensor) and layout_of(input).dtype.category < 2:
-            raise RuntimeError(f"Integers to negative integer powers are not allowed (exponent {exponent}); convert to a float dtype first.")
+            raise RuntimeError(
+                f"Integers to negative integer powers are not allowed (exponent {exponent}); convert to a float dtype first."
+            )
         if exponent in SMALL and layout_of(input).dtype.category:
             return _small_power(input, exponent)
     return _pow(input, exponent)
@@ -124,7 +132,9 @@ def _wide(*operands) -> dtype:
 def float_power(input, exponent, *, out=None):
     """input ** exponent computed in double precision: float64, or complex128."""
     if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
-        raise TypeError(f"float_power(): one of 'input' and 'exponent' must be Tensor, not {type(input).__name__} and {type(exponent).__name__}")
+        raise TypeError(
+            f"float_power(): one of 'input' and 'exponent' must be Tensor, not {type(input).__name__} and {type(exponent).__name__}"
+        )
     d = _wide(input, exponent)
     if isinstance(input, Tensor):
         input = input.to(d)
@@ -136,7 +146,9 @@ def float_power(input, exponent, *, out=None):
     if out is None:
         return r
     if layout_of(out).dtype is not d:
-        raise RuntimeError(f"the output given to float_power has dtype {layout_of(out).dtype} but the operation's result requires dtype {d}")
+        raise RuntimeError(
+            f"the output given to float_power has dtype {layout_of(out).dtype} but the operation's result requires dtype {d}"
+        )
     return store_out(out, r, "float_power")
 
 
@@ -145,7 +157,9 @@ def float_power_(self, exponent):
     """self ** exponent in place; self must have the dtype that is computed in (float64 or complex128)."""
     d = _wide(self, exponent)
     if layout_of(self).dtype is not d:
-        raise RuntimeError(f"the base given to float_power_ has dtype {layout_of(self).dtype} but the operation's result requires dtype {d}")
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {layout_of(self).dtype} but the operation's result requires dtype {d}"
+        )
     return self.pow_(exponent.to(d) if isinstance(exponent, Tensor) else exponent)
 
 
@@ -171,7 +185,7 @@ def rsqrt(input):
     return np.reciprocal(np.sqrt(input))
 
 
-# --- exponentials --------------------------------------------------------------------------------------------------------------
+# --- exponentials --------------------------------------------------------------------------------------------
 
 
 @elementwise(kind="float", gradient=lambda g, out, input: g * conj(out))
@@ -192,7 +206,7 @@ def expm1(input):
     return np.expm1(input)
 
 
-# --- logarithms ----------------------------------------------------------------------------------------------------------------
+# --- logarithms ----------------------------------------------------------------------------------------------
 
 
 @elementwise(kind="float", gradient=lambda g, out, input: g / conj(input))
@@ -213,7 +227,9 @@ def log10(input):
     return np.log10(input)
 
 
-@elementwise(kind="float", gradient=lambda g, out, input: g / conj(input + 1), where="torch Tensor special", grad_name="Log1P")
+@elementwise(
+    kind="float", gradient=lambda g, out, input: g / conj(input + 1), where="torch Tensor special", grad_name="Log1P"
+)
 def log1p(input):
     """log(1 + input), exact for small input."""
     return np.log1p(input)
@@ -267,7 +283,9 @@ def _xlogy_gradient(g, out, input, other):
     return zero_where(g * log(other), logical_and(eq(input, 0), other <= 0)), g * input / other
 
 
-@elementwise(kind="float", dtypes="bool int float", gradient=_xlogy_gradient, numbers="input other", where="torch Tensor special")
+@elementwise(
+    kind="float", dtypes="bool int float", gradient=_xlogy_gradient, numbers="input other", where="torch Tensor special"
+)
 def xlogy(input, other):
     """input * log(other); 0 where input is 0, NaN where other is NaN."""
     r = input * np.log(other)
@@ -278,7 +296,15 @@ def _xlog1py_gradient(g, out, input, other):
     return zero_where(g * log1p(other), logical_and(eq(input, 0), other <= -1)), g * input / (other + 1)
 
 
-@elementwise(kind="float", dtypes="bool int float", gradient=_xlog1py_gradient, numbers="input other", where="special", inplace=False, grad_name="SpecialXlog1Py")
+@elementwise(
+    kind="float",
+    dtypes="bool int float",
+    gradient=_xlog1py_gradient,
+    numbers="input other",
+    where="special",
+    inplace=False,
+    grad_name="SpecialXlog1Py",
+)
 def xlog1py(input, other):
     """input * log(1 + other); 0 where input is 0, NaN where other is NaN."""
     r = input * np.log1p(other)

@@ -20,7 +20,9 @@ TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 BOTH = "torch Tensor special"
 
 
-def _of_one(name: str, fn, doc: str, gradient=None, where: str = BOTH, aliases=(), special_name: str | None = None, **options):
+def _of_one(
+    name: str, fn, doc: str, gradient=None, where: str = BOTH, aliases=(), special_name: str | None = None, **options
+):
     """A real function of one operand; integers are computed in the default dtype."""
 
     def of(input):
@@ -37,12 +39,19 @@ def _of_one(name: str, fn, doc: str, gradient=None, where: str = BOTH, aliases=(
     return op
 
 
-# --- error functions -------------------------------------------------------------------------------------------------
+# --- error functions -----------------------------------------------------------------------------------------
 
 
 erf = _of_one("erf", values.erf_values, "The error function.", lambda g, out, x: g * exp(-x * x) * TWO_OVER_ROOT_PI)
-erfc = _of_one("erfc", values.erfc_values, "1 - erf(input), exact where that is small.", lambda g, out, x: g * exp(-x * x) * -TWO_OVER_ROOT_PI)
-erfinv = _of_one("erfinv", values.erfinv_values, "The inverse of erf.", lambda g, out, x: g * exp(out * out) * (1 / TWO_OVER_ROOT_PI))
+erfc = _of_one(
+    "erfc",
+    values.erfc_values,
+    "1 - erf(input), exact where that is small.",
+    lambda g, out, x: g * exp(-x * x) * -TWO_OVER_ROOT_PI,
+)
+erfinv = _of_one(
+    "erfinv", values.erfinv_values, "The inverse of erf.", lambda g, out, x: g * exp(out * out) * (1 / TWO_OVER_ROOT_PI)
+)
 erfcx = _of_one(
     "erfcx", values.erfcx_values, "exp(input ** 2) * erfc(input), without overflow.", lambda g, out, x: g * (2 * x * out - TWO_OVER_ROOT_PI),
     "special", grad_name="SpecialErfcx",
@@ -60,7 +69,12 @@ def ndtr(input):
 
 
 ndtri = _of_one(
-    "ndtri", values.ndtri_values, "The inverse of ndtr.", lambda g, out, x: g / _normal_density(out), "special", grad_name="SpecialNdtri"
+    "ndtri",
+    values.ndtri_values,
+    "The inverse of ndtr.",
+    lambda g, out, x: g / _normal_density(out),
+    "special",
+    grad_name="SpecialNdtri",
 )
 log_ndtr = _of_one(
     "log_ndtr", values.log_ndtr_values, "log(ndtr(input)), also where ndtr underflows.",
@@ -69,7 +83,9 @@ log_ndtr = _of_one(
 
 
 def _entr_values(x):
-    return np.where(x > 0, -x * np.log(np.where(x > 0, x, 1)), np.where(x == 0, x * 0, np.where(np.isnan(x), x, -np.inf)))
+    return np.where(
+        x > 0, -x * np.log(np.where(x > 0, x, 1)), np.where(x == 0, x * 0, np.where(np.isnan(x), x, -np.inf))
+    )
 
 
 entr = _of_one(
@@ -109,11 +125,18 @@ def logit(input, eps=None):
     return log(x / (1 - x))
 
 
-# --- gamma functions -------------------------------------------------------------------------------------------------
+# --- gamma functions -----------------------------------------------------------------------------------------
 
-digamma = _of_one("digamma", values.digamma_values, "The derivative of log gamma.", lambda g, out, x: g * polygamma(1, x))
+digamma = _of_one(
+    "digamma", values.digamma_values, "The derivative of log gamma.", lambda g, out, x: g * polygamma(1, x)
+)
 lgamma = _of_one(
-    "lgamma", values.lgamma_values, "log |gamma(input)|.", lambda g, out, x: g * digamma(x), "torch Tensor", special_name="gammaln"
+    "lgamma",
+    values.lgamma_values,
+    "log |gamma(input)|.",
+    lambda g, out, x: g * digamma(x),
+    "torch Tensor",
+    special_name="gammaln",
 )
 publish(digamma, "psi", "special")
 
@@ -176,8 +199,15 @@ def _zeta_gradient(g, out, input, other):
     return None, g * -input * zeta(input + 1.0, other)
 
 
-@elementwise(kind="float", dtypes="bool int float", gradient=_zeta_gradient, numbers="input other", where="special", inplace=False,
-    grad_name="SpecialZeta")
+@elementwise(
+    kind="float",
+    dtypes="bool int float",
+    gradient=_zeta_gradient,
+    numbers="input other",
+    where="special",
+    inplace=False,
+    grad_name="SpecialZeta",
+)
 def zeta(input, other):
     """Hurwitz's zeta function: the sum of (other + k) ** -input over k = 0, 1, 2 ..."""
     return values.zeta_values(np.asarray(input), np.asarray(other))
@@ -202,11 +232,18 @@ def igammac(input, other):
 publish(igamma, "gammainc", "special")
 publish(igammac, "gammaincc", "special")
 
-# --- Bessel functions ------------------------------------------------------------------------------------------------
+# --- Bessel functions ----------------------------------------------------------------------------------------
 
-i0 = _of_one("i0", values.i0_values, "The modified Bessel function of the first kind of order 0.", lambda g, out, x: g * i1(x))
+i0 = _of_one(
+    "i0", values.i0_values, "The modified Bessel function of the first kind of order 0.", lambda g, out, x: g * i1(x)
+)
 i0e = _of_one(
-    "i0e", values.i0e_values, "exp(-|input|) * i0(input).", lambda g, out, x: g * (i1e(x) - sign(x) * out), "special", grad_name="SpecialI0E"
+    "i0e",
+    values.i0e_values,
+    "exp(-|input|) * i0(input).",
+    lambda g, out, x: g * (i1e(x) - sign(x) * out),
+    "special",
+    grad_name="SpecialI0E",
 )
 
 
@@ -221,14 +258,14 @@ def _i1e_gradient(g, out, x):
 
 
 i1 = _of_one(
-    "i1", values.i1_values, "The modified Bessel function of the first kind of order 1.", _i1_gradient, "special", grad_name="SpecialI1"
+    "i1",
+    values.i1_values,
+    "The modified Bessel function of the first kind of order 1.",
+    _i1_gradient,
+    "special",
+    grad_name="SpecialI1",
 )
 i1e = _of_one("i1e", values.i1e_values, "exp(-|input|) * i1(input).", _i1e_gradient, "special", grad_name="SpecialI1E")
-
-
-def _nan_at_infinity(fn):
-    """PyTorch's modified_bessel_i0 and i1 have no value at infinity, where i0 and i1 are infinite."""
-    return lambda x: np.where(np.isinf(x), x.dtype.type(np.nan), fn(x))
 
 
 for _name, _fn, _doc in (
@@ -236,8 +273,8 @@ for _name, _fn, _doc in (
     ("bessel_j1", values.j1_values, "The Bessel function of the first kind of order 1."),
     ("bessel_y0", values.y0_values, "The Bessel function of the second kind of order 0."),
     ("bessel_y1", values.y1_values, "The Bessel function of the second kind of order 1."),
-    ("modified_bessel_i0", _nan_at_infinity(values.i0_values), "The modified Bessel function of the first kind of order 0."),
-    ("modified_bessel_i1", _nan_at_infinity(values.i1_values), "The modified Bessel function of the first kind of order 1."),
+    ("modified_bessel_i0", values.i0_values, "The modified Bessel function of the first kind of order 0."),
+    ("modified_bessel_i1", values.i1_values, "The modified Bessel function of the first kind of order 1."),
     ("modified_bessel_k0", values.k0_values, "The modified Bessel function of the second kind of order 0."),
     ("modified_bessel_k1", values.k1_values, "The modified Bessel function of the second kind of order 1."),
     ("scaled_modified_bessel_k0", values.k0e_values, "exp(input) times modified_bessel_k0."),
@@ -247,5 +284,12 @@ for _name, _fn, _doc in (
 ):
     _of_one(_name, _fn, _doc, where="special")
 
-for _name, _f in (("exp2", exp2), ("expm1", expm1), ("log1p", log1p), ("xlogy", xlogy), ("sinc", sinc), ("logsumexp", logsumexp)):
+for _name, _f in (
+    ("exp2", exp2),
+    ("expm1", expm1),
+    ("log1p", log1p),
+    ("xlogy", xlogy),
+    ("sinc", sinc),
+    ("logsumexp", logsumexp),
+):
     publish(_f, _name, "special")

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import special_tables as tables
 
-# --- expansions ----------------------------------------------------------------------------------------------------
+# --- expansions ----------------------------------------------------------------------------------------------
 
 
 def series(coefficients, t, low=-1.0, high=1.0):
@@ -35,7 +35,10 @@ def in_double(fn):
     def wrapped(x, *more):
         x = np.asarray(x)
         with np.errstate(all="ignore"):
-            r = fn(x.astype(np.float64), *[m.astype(np.float64) if isinstance(m, np.ndarray | np.generic) else m for m in more])
+            r = fn(
+                x.astype(np.float64),
+                *[m.astype(np.float64) if isinstance(m, np.ndarray | np.generic) else m for m in more],
+            )
         return r.astype(x.dtype)
 
     return wrapped
@@ -57,7 +60,7 @@ def pieces(x, *cases):
     return out.reshape(shape)
 
 
-# --- error functions -----------------------------------------------------------------------------------------------
+# --- error functions -----------------------------------------------------------------------------------------
 
 
 def _erfcx_positive(x):
@@ -200,7 +203,7 @@ def log_ndtr_values(x):
     )
 
 
-# --- gamma functions -----------------------------------------------------------------------------------------------
+# --- gamma functions -----------------------------------------------------------------------------------------
 
 _BERNOULLI = (
     1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330, 854513 / 138, -236364091 / 2730,
@@ -316,8 +319,7 @@ def polygamma_values(x, n):
         return pieces(
             x,
             (x > 0, lambda v: _zeta(2.0, v)),
-            (x == np.floor(x), lambda v: np.full_like(v, np.inf)),
-            (x <= 0, lambda v: (np.pi / _sin_pi(v)) ** 2 - _zeta(2.0, 1 - v)),
+            (x <= 0, lambda v: (np.pi / np.sin(np.pi * v)) ** 2 - _zeta(2.0, 1 - v)),
         )
     sign = 1.0 if n % 2 else -1.0
     return sign * math.gamma(n + 1) * zeta_values(np.full_like(x, n + 1.0), x)
@@ -388,7 +390,7 @@ def igammac_values(a, x):
     return _incomplete_gamma(np.atleast_1d(a), np.atleast_1d(x), True).reshape(np.broadcast(a, x).shape)
 
 
-# --- Bessel functions: NaN at infinity where PyTorch says so ------------------------------------------------------
+# --- Bessel functions: NaN at infinity where PyTorch says so -------------------------------------------------
 
 
 def _i_scaled(order):
@@ -421,9 +423,9 @@ def i1e_values(x):
 
 
 def _unscaled(scaled, x):
-    """exp(|x|) times the scaled value, also where the exponential alone overflows."""
+    """exp(|x|) times the scaled value, also where the exponential alone overflows; NaN at infinity, as PyTorch has it."""
     half = np.exp(np.abs(x) / 2)
-    return np.where(np.isinf(x), np.where(x > 0, np.inf, scaled(np.sign(x)) * np.inf), scaled(x) * half * half)
+    return np.where(np.isinf(x), np.nan, scaled(x) * half * half)
 
 
 @in_double
@@ -510,7 +512,11 @@ def _y(order, x):
     rest = tables.Y0_NEAR if order == 0 else tables.Y1_NEAR
 
     def near(v):
-        r = series(rest, v * v, 0, 64) + 2 / np.pi * np.log(v) * _j(0, v) if order == 0 else series(rest, v * v, 0, 64) * v
+        r = (
+            series(rest, v * v, 0, 64) + 2 / np.pi * np.log(v) * _j(0, v)
+            if order == 0
+            else series(rest, v * v, 0, 64) * v
+        )
         return r if order == 0 else r + 2 / np.pi * (np.log(v) * _j(1, v) - 1 / v)
 
     return pieces(
