@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from ..ir import dtypes
-from ..ir.shapes import Layout, broadcast_shapes, dim_index, layout, result_strides, size
+from ..ir.shapes import Layout, broadcast_shapes, layout, size
 from ..trace.flush import array_of
 from ..trace.handle import Tensor, layout_of, tls
 from ..trace.walk import check_writable
 from ..trace.walk import view as new_view
 from .creation import filled, from_array, tensor
-from .declare import function, inplace_variant, overwrite, primitive, promoted, store_out
-from .shape import clone, select, slice_dim
+from .declare import function, overwrite, primitive, scalar_name, store_out
+from .shape import select, slice_dim
 
 # --- basic: a view ---------------------------------------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ def _index(input, dims, indices):
 
 
 def _put_rule(input: Layout, dims, indices, value: Layout, accumulate: bool) -> Layout:
-    shape, _ = result_shape(input.shape, dims, indices)
+    shape = _index_rule(input, dims, indices).shape
     if broadcast_shapes(shape, value.shape) != shape:
         raise RuntimeError(f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of shape {list(shape)}")
     return layout(input.shape, input.strides if input.dense and not input.contig else None, input.dtype, input.device)
@@ -285,6 +285,8 @@ def write_masked(t: Tensor, mask: Tensor, value) -> None:
     rest = lay.ndim - layout_of(mask).ndim
     if rest:
         mask = mask.reshape((*layout_of(mask).shape, *(1,) * rest))
+    from .masking import _where
+
     overwrite(t, _where(mask, value, t))
 
 
@@ -339,222 +341,46 @@ def __contains__(self, element):
     raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
 
-# --- choosing by a condition -------------------------------------------------------------------------------------------------
+def store_exactly(out, result, name: str):
+    """`store_out` for operations that convert no dtype."""
+    if isinstance(out, Tensor) and layout_of(out).dtype is not layout_of(result).dtype:
+        want, have = scalar_name(layout_of(result).dtype), scalar_name(layout_of(out).dtype)
+        raise RuntimeError(f"{name}(): Expected out tensor to have dtype {want}, but got {have} instead")
+    return store_out(out, result, name)
 
 
-def _where_rule(condition: Layout, input: Layout, other: Layout) -> Layout:
-    if condition.dtype not in (dtypes.bool_, dtypes.uint8):
-        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}")
-    d = promoted([input, other])
-    lays = [condition, input, other]
-    shape = broadcast_shapes(*[l.shape for l in lays])
-    return layout(shape, result_strides(shape, lays), d, condition.device)
-
-
-def _where_gradient(g, out, condition, input, other):
-    zero = filled(size(()), 0, g.dtype, "cpu")
-    return None, _where(condition, g, zero), _where(condition, zero, g)
-
-
-@primitive(rule=_where_rule, gradient=_where_gradient, data=("input", "other"), name="where", where="")
-def _where(condition, input, other):
-    return np.where(condition.astype(bool), input, other)
-
-
-@function
-def where(condition, input=None, other=None, *, out=None):
-    """input where condition is true, other elsewhere; with condition alone, where it is true (as nonzero(as_tuple=True)).
-
-    Args: condition: bool; input, other: tensors or numbers. All broadcast."""
-    if not isinstance(condition, Tensor):
-        raise TypeError(f"where(): argument 'condition' (position 1) must be Tensor, not {type(condition).__name__}")
-    if input is None and other is None:
-        return nonzero(condition, as_tuple=True)
-    r = _where(condition, input, other)
-    return r if out is None else store_out(out, r, "where")
-
-
-@function(where="Tensor", name="where")
-def _method_where(self, condition, other):
-    return where(condition, self, other)
-
-
-def _masked_fill_rule(input: Layout, mask: Layout, value) -> Layout:
-    if mask.dtype is not dtypes.bool_:
-        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}")
-    if value.number is None and value.ndim:
-        raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
-    if value.dtype.category > input.dtype.category:
-        raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
-    shape = broadcast_shapes(input.shape, mask.shape)
-    return layout(shape, result_strides(shape, [input, mask]), input.dtype, input.device)
-
-
-def _masked_fill_gradient(g, out, input, mask, value):
-    by_value = _where(mask, g, filled(size(()), 0, g.dtype, "cpu"))
-    return _masked_fill(g, mask, 0), None, by_value
-
-
-@primitive(rule=_masked_fill_rule, gradient=_masked_fill_gradient, data=("value",), inplace=True, where="torch Tensor", name="masked_fill")
-def _masked_fill(input, mask, value):
-    """input with value (a number or a 0-d tensor) where mask is true."""
-    return np.where(mask, np.asarray(value).astype(input.dtype), input)
-
-
-# --- along a dim ---------------------------------------------------------------------------------------------------------------
-
-
-def _check_index(name: str, index: Layout) -> None:
-    if index.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
-
-
-def bounded(index: np.ndarray, n: int, dim: int) -> np.ndarray:
-    """The index, after checking that every place exists along a dim of size n."""
-    if index.size and (index.min() < 0 or index.max() >= n):
-        bad = (index < 0) | (index >= n)
-        at = [int(k) for k in np.argwhere(bad)[0]]
-        raise RuntimeError(f"index {int(index[tuple(at)])} is out of bounds for dimension {dim} with size {n} (at position {at} of the index)")
-    return index
-
-
-def _gather_rule(input: Layout, dim: int, index: Layout) -> Layout:
-    _check_index("gather", index)
-    if index.numel and max(index.ndim, 1) != max(input.ndim, 1):
-        raise RuntimeError(f"Index tensor must have the same number of dimensions as input tensor: gather got {index.ndim} and {input.ndim}")
-    for d, (m, n) in enumerate(zip(index.shape, input.shape)):
-        if d != dim and m > n:
+def check_apart(out, *inputs) -> None:
+    """RuntimeError where `out` lies over memory that is still to be read."""
+    if not isinstance(out, Tensor) or out._st is None:
+        return
+    for x in inputs:
+        if x._st is out._st and x._off < out._off + out._lay.extent and out._off < x._off + x._lay.extent:
             raise RuntimeError(
-                f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension {dim}"
+                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+                "Please clone() the tensor before performing the operation."
             )
-    return layout(index.shape, None, input.dtype, input.device)
 
 
-def places(index: np.ndarray, dim: int) -> tuple:
-    """A NumPy index that puts `index` at a dim and counts along the others."""
-    key = list(np.ogrid[tuple(slice(0, n) for n in index.shape)])
-    key[dim] = index
-    return tuple(key)
-
-
-def _gather_gradient(g, out, input, dim, index):
-    return _scatter(filled(input.shape, 0, g.dtype, "cpu"), dim, index, g, "add"), None
-
-
-@primitive(rule=_gather_rule, gradient=_gather_gradient, raw=True, name="gather", where="")
-def _gather(input, dim, index):
-    if index.ndim == 0 or input.ndim == 0:
-        bounded(index, input.size if input.ndim else 1, dim)
-        return np.reshape(np.reshape(input, -1)[np.reshape(index, -1)], index.shape)
-    bounded(index, input.shape[dim], dim)
-    return input[places(index, dim)]
-
-
-@function
-def gather(input, dim, index, *, sparse_grad=False, out=None):
-    """Elements of input at `index` along a dim: out[i][j] = input[index[i][j]][j] for dim 0."""
-    r = _gather(input, dim_index(dim, layout_of(input).ndim), index)
-    return r if out is None else store_out(out, r, "gather")
-
-
-def _scatter_rule(input: Layout, dim: int, index: Layout, src: Layout, how) -> Layout:
-    _check_index("scatter", index)
-    if input.dtype is not src.dtype and not src.number:
-        raise RuntimeError(f"scatter(): Expected self.dtype to be equal to src.dtype, got {input.dtype} and {src.dtype}")
-    if index.numel:
-        if max(index.ndim, 1) != max(input.ndim, 1) or not src.number and max(src.ndim, 1) != max(index.ndim, 1):
-            raise RuntimeError("Index tensor must have the same number of dimensions as self tensor and src tensor")
-        for d, m in enumerate(index.shape):
-            if d != dim and m > input.shape[d] or not src.number and m > src.shape[d]:
-                raise RuntimeError(
-                    f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension {dim} and to be no larger than src {list(src.shape) if not src.number else []}"
-                )
-    return layout(input.shape, input.strides if input.dense and not input.contig else None, input.dtype, input.device)
-
-
-def _scatter_gradient(g, out, input, dim, index, src, how):
-    if how == "add":
-        return g, None, _gather(g, dim, index)
-    if how == "set":
-        return _scatter(g, dim, index, 0, "set"), None, _gather(g, dim, index)
-    by_input = g * src if not isinstance(src, Tensor) else g * _scatter(filled(input.shape, 1, g.dtype, "cpu"), dim, index, src, "multiply")
-    return by_input, None, _gather(g * input, dim, index)
-
-
-@primitive(rule=_scatter_rule, gradient=_scatter_gradient, data=("src",), name="scatter", where="")
-def _scatter(input, dim, index, src, how):
-    out = np.array(input)
-    if index.size == 0:
-        return out
-    flat = out.reshape(1) if out.ndim == 0 else out
-    index = index.reshape(1) if index.ndim == 0 else index
-    bounded(index, flat.shape[dim], dim)
-    if isinstance(src, np.ndarray) or isinstance(src, np.generic):
-        values = np.asarray(src).reshape(-1)[:1] if np.ndim(src) == 0 else src[tuple(slice(0, n) for n in index.shape)]
-    else:
-        values = np.asarray(src).astype(out.dtype)
-    key = places(index, dim)
-    if how == "set":
-        flat[key] = values
-    elif how == "add":
-        np.add.at(flat, key, values)
-    else:
-        np.multiply.at(flat, key, values)
-    return out
-
-
-def _scatter_public(name: str, how: str | None, doc: str):
-    def scatter(input, dim, index, src=None, *, value=None, reduce=None, out=None):
-        kind = how or {None: "set", "add": "add", "multiply": "multiply"}.get(reduce, reduce)
-        if kind not in ("set", "add", "multiply"):
-            raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce!r}")
-        r = _scatter(input, dim_index(dim, layout_of(input).ndim), index, src if src is not None else value, kind)
-        return r if out is None else store_out(out, r, name)
-
-    scatter.__name__ = scatter.__qualname__ = name
-    scatter.__doc__ = doc
-    function(scatter, name=name)
-    function(inplace_variant(scatter, name), where="Tensor", name=name + "_")
-    return scatter
-
-
-scatter = _scatter_public("scatter", None, "input with src (a tensor or a number) written at `index` along a dim: out[index[i][j]][j] = src[i][j] for dim 0.")
-scatter_add = _scatter_public("scatter_add", "add", "input with src added at `index` along a dim: out[index[i][j]][j] += src[i][j] for dim 0.")
-
-
-@function
-def index_select(input, dim, index, *, out=None):
-    """The slices of input at the places in `index` (1-D) along a dim."""
-    lay = layout_of(index)
-    if lay.ndim > 1:
-        raise IndexError("index_select(): Index is supposed to be a vector")
-    if lay.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(f"index_select(): Expected dtype int32 or int64 for index, got {lay.dtype}")
-    d = dim_index(dim, layout_of(input).ndim)
-    if not layout_of(input).ndim:
-        r = clone(input)
-    else:
-        r = gather_at(input, [None] * d + [index.reshape(-1)])
-    return r if out is None else store_out(out, r, "index_select")
-
-
-@function
-def nonzero(input, *, as_tuple=False, out=None):
-    """Where input is not zero: (number, dims) of int64, or a tuple with a tensor for each dim."""
-    found = np.nonzero(np.atleast_1d(array_of(input)))
-    if as_tuple:
-        return tuple([from_array(f.astype(np.int64), dtypes.int64) for f in found])
-    ndim = layout_of(input).ndim
-    rows = np.stack(found, 1).astype(np.int64) if ndim else np.empty((len(found[0]), 0), np.int64)
-    r = from_array(np.ascontiguousarray(rows), dtypes.int64)
-    return r if out is None else store_out(out, r, "nonzero")
-
-
-@function
-def masked_select(input, mask, *, out=None):
-    """The elements of input where mask is true, as a vector."""
-    if layout_of(mask).dtype is not dtypes.bool_:
-        raise RuntimeError(f"masked_select: expected BoolTensor for mask, got {layout_of(mask).dtype}")
-    shape = broadcast_shapes(layout_of(input).shape, layout_of(mask).shape)
-    r = input.expand(shape)[mask.expand(shape)] if shape else input.reshape(1)[mask.reshape(1)]
-    return r if out is None else store_out(out, r, "masked_select")
+def advanced_indices(input: Tensor, indices) -> tuple[tuple[int, ...], list[Tensor]]:
+    """The dims that index tensors (or None, or masks) one after the other stand for, and integer tensors for them."""
+    dims: list[int] = []
+    found: list[Tensor] = []
+    d = 0
+    for i in indices:
+        if i is None:
+            d += 1
+            continue
+        if not isinstance(i, Tensor):
+            raise TypeError(f"index_put(): argument 'indices' must be tuple of Tensors, but found {type(i).__name__}")
+        lay = layout_of(i)
+        if lay.dtype.category > 1:
+            raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, not {lay.dtype}")
+        if d + _dims_of(i) > layout_of(input).ndim:
+            raise IndexError(f"too many indices for tensor of dimension {layout_of(input).ndim}")
+        here = mask_places(i, input, d) if lay.dtype in (dtypes.bool_, dtypes.uint8) else [i]
+        dims += range(d, d + len(here))
+        found += here
+        d += len(here)
+    if not found:
+        raise IndexError("index_put(): at least one index must be a tensor")
+    return tuple(dims), found

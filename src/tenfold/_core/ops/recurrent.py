@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from .creation import arange
 from .declare import composite, function, operation
 from .dropout import functional_dropout
-from .indexing import where
 from .joining import cat, stack
+from .masking import where
 from .matmul import addmm, linear
 
 
