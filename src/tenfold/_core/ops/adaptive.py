@@ -325,6 +325,8 @@ def _fractional_pool(n: int, input, kernel_size, output_size, output_ratio, samp
     if samples is None:
         samples = rand(*batch, n, dtype=lay.dtype)
     _check_samples(name, lay, layout_of(samples), (*batch, n))
+    if layout_of(samples).shape[0] > batch[0]:
+        samples = samples[: batch[0]]
     return _fractional_pair(input, samples, kernel, counts)
 
 
@@ -333,8 +335,9 @@ def _check_samples(name: str, lay: Layout, samples: Layout, shape) -> None:
         raise RuntimeError(
             f"Expect _random_samples to have the same dtype as input: {name} got {samples.dtype} and {lay.dtype}"
         )
-    if tuple(samples.shape) != tuple(shape):
-        raise RuntimeError(f"Expect _random_samples of size {list(shape)}; {name} got {shape_text(samples.shape)}")
+    have = tuple(samples.shape)
+    if len(have) != 3 or have[0] < shape[0] or have[1:] != tuple(shape[1:]):
+        raise RuntimeError(f"Expect _random_samples of size {list(shape)}; {name} got {shape_text(have)}")
 
 
 def _publish_fractional(n: int) -> None:

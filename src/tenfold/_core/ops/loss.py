@@ -447,12 +447,17 @@ def _gaussian_nll(input, target, var, full, eps, how):
     return reduced(loss, how)
 
 
+def _differs_in_one_dim(have, shape) -> bool:
+    """Whether one dim is 1 instead of what shape says, and all others are as it says."""
+    return len(have) == len(shape) and [a for a, b in zip(have, shape, strict=True) if a != b] == [1]
+
+
 @tensor_function(where="nn.functional")
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
     """Minus the log-likelihood of targets under normal distributions with mean `input` and variance `var`.
 
     Args:
-        var: a number, of the input's shape, or of that shape with the last dim 1 or left out; at least eps is used.
+        var: a number, of the input's shape, or of that shape with one dim 1 or the last left out; at least eps is used.
         full: add the constant log(2 pi) / 2. Default False; reduction: "mean" (default), "sum" or "none".
     Source: Nix, Weigend 1994, Estimating the mean and variance of the target probability distribution."""
     if not isinstance(var, Tensor):
@@ -463,7 +468,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     if have != shape:
         if shape[:-1] == have:
             var = var.unsqueeze(-1)
-        elif not (shape[:-1] == have[:-1] and have[-1:] == (1,)):
+        elif not _differs_in_one_dim(have, shape):
             raise ValueError(f"var is of incorrect size: {list(have)} for an input {list(shape)}")
     values = known_values(var)
     if values is not None and layout_of(var).dtype.np.kind == "f":

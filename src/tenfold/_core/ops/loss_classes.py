@@ -117,6 +117,11 @@ def _picks(target: np.ndarray, weight, ignore_index: int, axis: int, d):
     return index, w, ignored
 
 
+def _shares(w, ignored, total, reduction: str):
+    """What each place's loss is multiplied by: 0 where it is ignored, even if there is nothing else."""
+    return np.where(ignored, 0, w / total).astype(w.dtype) if reduction == "mean" else w
+
+
 def _pick_loss(logp, target, weight, ignore_index, reduction):
     axis = class_axis(logp.ndim)
     check_classes(target, logp.shape[axis], ignore_index)
@@ -153,9 +158,9 @@ def _nll_second(gg, out, g, input, target, weight, total, ignore_index, reductio
 @primitive(rule=_backward_rule, gradient=_nll_second, name="nll_loss_backward", grad_name="NllLossBackward")
 def _nll_backward(g, input, target, weight, total, ignore_index, reduction):
     axis = class_axis(input.ndim)
-    index, w, _ = _picks(target, weight, ignore_index, axis, input.dtype)
+    index, w, ignored = _picks(target, weight, ignore_index, axis, input.dtype)
     out = np.zeros(input.shape, input.dtype)
-    values = -np.asarray(g) * (w / total if reduction == "mean" else w)
+    values = -np.asarray(g) * _shares(w, ignored, total, reduction)
     np.put_along_axis(out, index, values.reshape(index.shape).astype(input.dtype), axis)
     return out
 
@@ -171,8 +176,8 @@ def _nll_third(g, out, gg, target, weight, total, ignore_index, reduction):
 @primitive(rule=_nll_pick_rule, gradient=_nll_third, name="nll_loss_double_backward")
 def _nll_pick(gg, target, weight, total, ignore_index, reduction):
     axis = class_axis(gg.ndim)
-    index, w, _ = _picks(target, weight, ignore_index, axis, gg.dtype)
-    picked = -np.take_along_axis(gg, index, axis).reshape(target.shape) * (w / total if reduction == "mean" else w)
+    index, w, ignored = _picks(target, weight, ignore_index, axis, gg.dtype)
+    picked = -np.take_along_axis(gg, index, axis).reshape(target.shape) * _shares(w, ignored, total, reduction)
     return picked if reduction == "none" else picked.sum(dtype=gg.dtype)
 
 
@@ -224,8 +229,8 @@ def _factors_rule(target: Layout, weight, total: Layout, ignore_index, reduction
 @primitive(rule=_factors_rule, differentiable=False, name="_nll_factors")
 def _factors(target, weight, total, ignore_index, reduction):
     """What each place's loss is multiplied by."""
-    _, w, _ = _picks(target, weight, ignore_index, min(target.ndim, 1), total.dtype)
-    return w / total if reduction == "mean" else w
+    _, w, ignored = _picks(target, weight, ignore_index, min(target.ndim, 1), total.dtype)
+    return _shares(w, ignored, total, reduction)
 
 
 def _scores_second(gg, out, g, logp, target, weight, total, ignore_index, reduction):
@@ -241,8 +246,8 @@ def _scores_second(gg, out, g, logp, target, weight, total, ignore_index, reduct
 @primitive(rule=_backward_rule, gradient=_scores_second, name="_nll_of_scores_backward", grad_name="NllLossBackward")
 def _scores_backward(g, logp, target, weight, total, ignore_index, reduction):
     axis = class_axis(logp.ndim)
-    index, w, _ = _picks(target, weight, ignore_index, axis, logp.dtype)
-    factor = (np.asarray(g) * (w / total if reduction == "mean" else w)).astype(logp.dtype).reshape(index.shape)
+    index, w, ignored = _picks(target, weight, ignore_index, axis, logp.dtype)
+    factor = (np.asarray(g) * _shares(w, ignored, total, reduction)).astype(logp.dtype).reshape(index.shape)
     out = np.exp(logp)
     out *= factor
     np.put_along_axis(out, index, np.take_along_axis(out, index, axis) - factor, axis)
