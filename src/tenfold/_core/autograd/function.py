@@ -72,8 +72,8 @@ class _Call:
         """Cotangents of (results, tensor arguments) as the graph's step has them: none for the results."""
         ctx = self.ctx
         grads: list = [None] * len(self.lays)
-        for place, g in zip(self.kept, given):
-            grads[place] = g
+        for k, g in zip(self.kept, given):
+            grads[k] = g
         if ctx._materialize:
             grads = [ZEROS.call(layout(l.shape, None, l.dtype)) if g is None else g for g, l in zip(grads, self.lays)]
         got = self.function.backward(ctx, *grads)

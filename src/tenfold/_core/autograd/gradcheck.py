@@ -42,7 +42,7 @@ def gradcheck(
             warnings.warn(f"gradcheck: an input of dtype {t.dtype} has too little precision for finite differences; use float64", UserWarning, stacklevel=2)
     try:
         outputs = [o for o in gather(func(*args), Tensor) if o.dtype.is_floating_point or o.dtype.is_complex]
-        for k, out in enumerate(outputs):
+        for k in range(len(outputs)):
             for i, t in enumerate(live):
                 _compare(func, args, outputs[k], k, t, i, eps, atol, rtol, fast_mode)
     except GradcheckError:

@@ -502,7 +502,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
         if not requires_grad(t):
             raise RuntimeError("One of the differentiated Tensors does not require grad: call requires_grad_() on it before it is used")
     live = [(t, g) for t, g in zip(outs, given)]
-    for i, (t, g) in enumerate(live):
+    for i, t in enumerate(outs):
         if not requires_grad(t):
             raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
     seeds = [seed_for(t, g) for t, g in live]

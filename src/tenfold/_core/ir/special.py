@@ -65,7 +65,7 @@ def _read_gradient(g, out, base, offset, lay):
 
 
 def _unread_kernel(spec):
-    g, base, _ = spec.lays
+    base = spec.lays[1]
     lay = spec.static[3]
     target = spec.outs[0]
     same = base.dtype is lay.dtype  # not so where real numbers are read as complex ones or the other way round
@@ -157,7 +157,7 @@ UNREAD = Primitive(
 
 
 def _write_kernel(spec):
-    base, value, _ = spec.lays
+    base = spec.lays[0]
     lay = spec.static[3]
 
     def run(x, v, off):

@@ -72,7 +72,8 @@ def build(record: Any):
         t = meta_tensor(layout(size(record.shape), tuple(record.strides), BY_NAME[record.dtype_name], "meta"))
         return t.requires_grad_(True) if record.requires_grad else t
     if isinstance(record, records.ParameterRecord):
-        parameter = _public("torch.nn.parameter", "Parameter")(record.data, record.requires_grad)
+        parameter_class: Any = _public("torch.nn.parameter", "Parameter")
+        parameter = parameter_class(record.data, record.requires_grad)
         if record.state:
             for k, v in dict(record.state).items():
                 setattr(parameter, k, v)

@@ -60,8 +60,7 @@ def _new(cls, *args, device=None, **more):
     if cls is not Tensor:
         base = construct(get_default_dtype(), args, device)
         st = place(base)
-        t = placed(st, base._lay, base._off, cls)
-        return t
+        return placed(st, base._lay, base._off, cls)
     if more:
         raise TypeError(f"Tensor() got an unexpected keyword argument '{next(iter(more))}'")
     return construct(get_default_dtype(), args, device, any_dtype=True)

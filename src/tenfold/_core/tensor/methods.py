@@ -194,6 +194,10 @@ def numpy(self, *, force: bool = False):
     if not force:
         if requires_grad(self):
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    if lay.device == "meta":
+        raise TypeError(
+            "can't convert meta device type tensor to numpy: it has a shape only. Make it on 'cpu' to have values."
+        )
     if lay.dtype is dtypes.bfloat16:
         if force:
             return values(self)
@@ -231,7 +235,7 @@ Tensor.requires_grad = property(_get_requires_grad, _set_requires_grad)
 def requires_grad_(self, requires_grad: bool = True):
     """Sets whether gradients are recorded for it, from here on; only floating-point leaves can be asked."""
     have = globals()["requires_grad"](self)
-    if not is_leaf(self):
+    if not self.is_leaf:
         if not requires_grad:
             raise RuntimeError(
                 "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
@@ -264,9 +268,6 @@ def _own_leaf(t: Tensor) -> None:
 def is_leaf(self) -> bool:
     """Whether it was made by the user, not by a recorded operation."""
     return not requires_grad(self) or is_leaf_handle(self)
-
-
-is_leaf = Tensor.is_leaf.fget
 
 
 def _get_grad(self):

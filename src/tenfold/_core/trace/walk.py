@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,12 @@ from ..ir.shapes import Layout, flat, layout
 from ..ir.special import ENTRY, GRAFT, LEAF, MODE, READ, RELAYOUT, STOP, WRITE, strided
 from .handle import NUMBER, Node, Storage, Tensor, Value, Walk, no_value, placed, tls
 
-flush: Callable[[Walk], None]  # set by flush.py
-foreign: Callable[[Tensor, Walk], Value]  # set by flush.py: the value of a handle that another thread's walk holds
+def _unset(*args):
+    raise RuntimeError("tenfold._core is not set up: import tenfold, not a part of it")
+
+
+flush: Callable[[Walk], None] = _unset  # set by flush.py
+foreign: Callable[[Tensor, Walk], Value] = _unset  # set by flush.py: the value of a handle of another thread's walk
 
 PLAIN = (ENTRY, MODE)  # edges without an operation that need no planning
 ONE = (TENSOR,)
@@ -242,7 +247,8 @@ def enter(st: Storage, lay: Layout | None, w: Walk, leaf: Tensor | None) -> Valu
     v = nx.out
     v.leaf = leaf is not None
     if live:
-        w.leaves[nx.nleaf - 1] = leaf if leaf is not None else (*st.hist, lay) if lay.flat else st.hist
+        past: Any = st.hist
+        w.leaves[nx.nleaf - 1] = leaf if leaf is not None else (*past, lay) if lay.flat else past
     st.val = st.was = v
     w.storages.append(st)
     return v

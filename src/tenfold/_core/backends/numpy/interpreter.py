@@ -50,7 +50,7 @@ def _convert_halves(run: Callable, spec: Spec) -> Callable:
 
     if single:
         target = targets[0]
-        d, half, np_dtype = target
+        _, half, np_dtype = target
         if spec.outs[0].number:
             return lambda *operands: (lambda v: v.item() if isinstance(v, (np.ndarray, np.generic)) else v)(run(*operands))
         if not halves and not half:
