@@ -1,5 +1,5 @@
-"""Fits the tables of src/tenfold/_core/ops/special_tables.py with mpmath, at 40 digits: Chebyshev coefficients of smooth
-functions on intervals. Run it by hand: `python tests/_core/ops/fit_special.py > src/tenfold/_core/ops/special_tables.py`."""
+"""Fits the tables of src/tenfold/_core/ops/special_tables.py with mpmath, at 40 digits: Chebyshev coefficients of
+smooth functions on intervals. Run it by hand, its output is that file."""
 
 import math
 
@@ -9,7 +9,7 @@ import numpy as np
 mp.mp.dps = 40
 
 
-def chebyshev(f, n, drop=mp.mpf("1e-18")):
+def chebyshev(f, n, drop=1e-18):
     """Coefficients of f on [-1, 1], cut where they no longer matter to a double."""
     m = 2 * n
     nodes = [mp.cos(mp.pi * (k + mp.mpf(1) / 2) / m) for k in range(m)]
@@ -83,7 +83,7 @@ def k_rest(order):
     return f
 
 
-def tail(f, u, least=mp.mpf("1e-3")):
+def tail(f, u, least):
     """f(1 / u), with u kept from 0."""
     return f(1 / max(mp.mpf(u), least * mp.mpf("1e-6")))
 
@@ -108,6 +108,10 @@ def airy_tail(u):
     return 2 * mp.sqrt(mp.pi) * mp.sqrt(mp.sqrt(x)) * mp.exp(zeta) * mp.airyai(x)
 
 
+def j_near(order):
+    return lambda z: mp.besselj(order, root(z)) / (root(z) if order else 1)
+
+
 def i_near(order):
     def f(x):
         x = max(mp.mpf(x), mp.mpf("1e-20"))
@@ -130,8 +134,8 @@ SINGLE_TOP, SINGLE_BOTTOM, SINGLE_END = 5, 5, 3.95  # degrees of the quotient fo
 
 
 def quotient():
-    """Coefficients (lowest first) of P and Q with erf(x) near x P(x ** 2) / Q(x ** 2): least squares of the relative error,
-    weighted again and again where it is large."""
+    """Coefficients (lowest first) of P and Q with erf(x) near x P(x ** 2) / Q(x ** 2): least squares of the relative
+    error, weighted again and again where it is large."""
     k = np.arange(2000)
     z = SINGLE_END**2 * (1 + np.cos(np.pi * (k + 0.5) / 2000)) / 2
     x = np.sqrt(z)
@@ -169,7 +173,7 @@ def tables():
         yield (
             f"J{n}_NEAR",
             f"J{n}(x){' / x' if n else ''} for x ** 2 in [0, 64]",
-            on(lambda z: mp.besselj(n, root(z)) / (root(z) if n else 1), 0, 64),
+            on(j_near(n), 0, 64),
             34,
         )
         yield f"Y{n}_NEAR", f"Y{n} without its logarithm and pole, for x ** 2 in [0, 64]", on(y_rest(n), 0, 64), 36
@@ -185,7 +189,7 @@ def tables():
 def main():
     print('"""Chebyshev coefficients, lowest first, of the functions in special_values.py.\n')
     print(
-        'Made by tests/_core/ops/fit_special.py; each comment says what is expanded, in a variable scaled to [-1, 1]."""'
+        'Made by tests/_core/ops/fit_special.py; each comment says what is expanded, its variable scaled to [-1, 1]."""'
     )
     for name, what, f, n in tables():
         coefficients = chebyshev(f, n)

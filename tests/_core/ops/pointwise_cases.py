@@ -1,4 +1,5 @@
-"""What is recorded from PyTorch for the element-wise operations: functions, operands and options, the same for both libraries."""
+"""What is recorded from PyTorch for the element-wise operations: functions, operands and options, the same for both
+libraries."""
 
 from __future__ import annotations
 
@@ -10,31 +11,42 @@ OTHERS = [0.7, -1.0, 2.0, -0.0, 0.4, 3.0, -1.5]
 INSIDE = [0.05, 0.2, 0.45, 0.6, 0.85, 0.99]
 
 UNARY = (
-    "abs acos acosh angle asin asinh atan atanh ceil cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 floor frac i0 isfinite isinf "
-    "isnan isneginf isposinf isreal lgamma log log10 log1p log2 logical_not logit nan_to_num neg positive rad2deg reciprocal relu round rsqrt "
-    "sgn sigmoid sign signbit sin sinc sinh sqrt square tan tanh trunc special.entr special.erfcx special.expit special.gammaln special.i0e "
-    "special.i1 special.i1e special.log_ndtr special.ndtr special.ndtri special.psi nn.functional.gelu nn.functional.hardsigmoid "
-    "nn.functional.hardswish nn.functional.logsigmoid nn.functional.mish nn.functional.relu6 nn.functional.selu nn.functional.silu "
+    "abs acos acosh angle asin asinh atan atanh ceil cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 "
+    "floor frac i0 isfinite isinf "
+    "isnan isneginf isposinf isreal lgamma log log10 log1p log2 logical_not logit nan_to_num neg positive "
+    "rad2deg reciprocal relu round rsqrt "
+    "sgn sigmoid sign signbit sin sinc sinh sqrt square tan tanh trunc special.entr special.erfcx special.expit "
+    "special.gammaln special.i0e "
+    "special.i1 special.i1e special.log_ndtr special.ndtr special.ndtri special.psi nn.functional.gelu "
+    "nn.functional.hardsigmoid "
+    "nn.functional.hardswish nn.functional.logsigmoid nn.functional.mish nn.functional.relu6 nn.functional.selu "
+    "nn.functional.silu "
     "nn.functional.softsign nn.functional.tanhshrink nn.functional.softplus"
 ).split()
 
 WITH_OPTIONS = [
     ("clamp", [-0.5, 1.5], {}), ("clamp", [], {"max": 0.3}), ("clamp_min", [0.1], {}), ("round", [], {"decimals": 1}),
-    ("nan_to_num", [], {"nan": 1.5, "posinf": 9.0, "neginf": -9.0}), ("logit", [0.2], {}), ("pow", [2], {}), ("pow", [3], {}),
+    ("nan_to_num", [], {"nan": 1.5, "posinf": 9.0, "neginf": -9.0}),
+    ("logit", [0.2], {}), ("pow", [2], {}), ("pow", [3], {}),
     ("pow", [-1.5], {}), ("pow", [0], {}), ("special.polygamma_of_2", [], {}), ("mvlgamma", [2], {}),
     ("nn.functional.elu", [0.7], {}), ("nn.functional.celu", [1.3], {}), ("nn.functional.leaky_relu", [0.2], {}),
-    ("nn.functional.hardtanh", [-0.4, 0.9], {}), ("nn.functional.threshold", [0.2, -3.0], {}), ("nn.functional.softplus", [2.0, 3.0], {}),
-    ("nn.functional.hardshrink", [0.35], {}), ("nn.functional.softshrink", [0.35], {}), ("nn.functional.gelu", [], {"approximate": "tanh"}),
+    ("nn.functional.hardtanh", [-0.4, 0.9], {}), ("nn.functional.threshold", [0.2, -3.0], {}),
+    ("nn.functional.softplus", [2.0, 3.0], {}),
+    ("nn.functional.hardshrink", [0.35], {}), ("nn.functional.softshrink", [0.35], {}),
+    ("nn.functional.gelu", [], {"approximate": "tanh"}),
     ("nn.functional.rrelu", [0.1, 0.3], {}),
 ]  # fmt: skip
 
 BINARY = (
-    "add sub mul div true_divide floor_divide remainder fmod atan2 copysign maximum minimum fmax fmin hypot logaddexp logaddexp2 xlogy pow "
-    "float_power eq ne lt le gt ge logical_and logical_or logical_xor heaviside nextafter isclose special.xlog1py rsub ldexp clamp_max"
+    "add sub mul div true_divide floor_divide remainder fmod atan2 copysign maximum minimum fmax fmin hypot "
+    "logaddexp logaddexp2 xlogy pow "
+    "float_power eq ne lt le gt ge logical_and logical_or logical_xor heaviside nextafter isclose "
+    "special.xlog1py rsub ldexp clamp_max"
 ).split()
 
 INTEGER = (
-    "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift gcd lcm remainder fmod floor_divide div pow add sub mul "
+    "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift gcd lcm remainder fmod "
+    "floor_divide div pow add sub mul "
     "maximum eq lt"
 ).split()
 

@@ -1,4 +1,5 @@
-"""Records PyTorch's answers for test_pointwise.py: `python tests/_core/ops/record_pointwise.py` where PyTorch is installed."""
+"""Records PyTorch's answers for test_pointwise.py: `python tests/_core/ops/record_pointwise.py` where PyTorch is
+installed."""
 
 import json
 import pathlib

@@ -130,8 +130,12 @@ def _leaky_relu_values(input, negative_slope=0.01):
 
 
 leaky_relu = _activation(
-    "leaky_relu", _leaky_gradient, "input where positive, negative_slope * input elsewhere.", {"negative_slope": 0.01}, grad_name="LeakyRelu"
-)(_leaky_relu_values)  # fmt: skip
+    "leaky_relu",
+    _leaky_gradient,
+    "input where positive, negative_slope * input elsewhere.",
+    {"negative_slope": 0.01},
+    grad_name="LeakyRelu",
+)(_leaky_relu_values)
 
 
 def _elu_values(input, alpha=1.0, scale=1.0, input_scale=1.0):
@@ -342,9 +346,12 @@ def _cdf(x):
 
 
 normal_cdf = elementwise(
-    gradient=lambda g, out, input: g * exp(-0.5 * input * input) * (1 / math.sqrt(2 * math.pi)), name="normal_cdf", where="", inplace=False,
+    gradient=lambda g, out, input: g * exp(-0.5 * input * input) * (1 / math.sqrt(2 * math.pi)),
+    name="normal_cdf",
+    where="",
+    inplace=False,
     out=False,
-)(lambda input: _cdf(input))  # fmt: skip
+)(lambda input: _cdf(input))
 
 
 def _gelu_values(input, approximate="none"):
@@ -375,9 +382,13 @@ def gelu(input, approximate="none", *, out=None):
 
 
 _hardsigmoid = elementwise(
-    gradient=lambda g, out, input: zero_where(g * (1 / 6), (input <= -3) | (input >= 3)), name="hardsigmoid", where="", dtypes="float",
-    inplace=False, out=False,
-)(lambda input: np.minimum(np.maximum(input + 3, 0), 6) / input.dtype.type(6))  # fmt: skip
+    gradient=lambda g, out, input: zero_where(g * (1 / 6), (input <= -3) | (input >= 3)),
+    name="hardsigmoid",
+    where="",
+    dtypes="float",
+    inplace=False,
+    out=False,
+)(lambda input: np.minimum(np.maximum(input + 3, 0), 6) / input.dtype.type(6))
 hardsigmoid = _with_inplace("hardsigmoid", _hardsigmoid, {}, "min(max(0, input + 3), 6) / 6.")
 
 
@@ -521,7 +532,8 @@ def prelu(input, weight):
         channels = x.shape[1] if x.ndim > 1 else 1
         if channels != w.numel:
             raise RuntimeError(
-                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {w.numel} and channel size = {channels}."
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {w.numel} and "
+                f"channel size = {channels}."
             )
         weight = weight.reshape([w.numel if i == 1 else 1 for i in range(x.ndim)])
     elif x.ndim != w.ndim:
@@ -556,7 +568,7 @@ def _rrelu_of(input, lower=1.0 / 8, upper=1.0 / 3, training=False, generator=Non
     return mul(input, _random_slopes(input.detach(), float(lower), float(upper), generator))
 
 
-_RRELU_DOC = """input where positive; elsewhere input times a random slope from [lower, upper), or (not training) times their mean.
+_RRELU_DOC = """input where positive, elsewhere a slope times input: random from [lower, upper), or their mean in eval.
 
     Source: Xu et al. 2015, Empirical evaluation of rectified activations in convolutional network."""
 rrelu = _with_inplace("rrelu", _rrelu_of, {"lower": 1.0 / 8, "upper": 1.0 / 3, "training": False}, _RRELU_DOC)

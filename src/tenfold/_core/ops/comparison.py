@@ -97,7 +97,8 @@ def equal(input, other) -> bool:
         return False
     if layout_of(input).dtype is not layout_of(other).dtype:
         raise RuntimeError(
-            f"Expected object of data type {layout_of(input).dtype} but got data type {layout_of(other).dtype} for argument 'other' in call to equal"
+            f"Expected object of data type {layout_of(input).dtype} but got data type {layout_of(other).dtype} "
+            "for argument 'other' in call to equal"
         )
     return bool(array_of(eq(input, other)).all())
 
@@ -205,7 +206,8 @@ def bitwise_not(input):
 def _invert(self):
     if layout_of(self).dtype.category > 1:
         raise TypeError(
-            f"~ (operator.invert) is only implemented on integer and Boolean-type tensors, not on {layout_of(self).dtype}"
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors, not on "
+            f"{layout_of(self).dtype}"
         )
     return bitwise_not(self)
 

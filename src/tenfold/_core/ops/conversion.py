@@ -38,14 +38,16 @@ def _to_arguments(args: tuple, kwargs: dict) -> tuple:
         if not (rest[0] is None or isinstance(rest[0], (str, int, device))):
             kind = type(rest[0]).__name__
             raise TypeError(
-                f"to() received an invalid combination of arguments: the first is a dtype, a device or a tensor, not {kind}"
+                "to() received an invalid combination of arguments: the first is a dtype, a device or a tensor, "
+                f"not {kind}"
             )
         where = rest.pop(0)
         if rest and (rest[0] is None or isinstance(rest[0], dtype_class)):
             d = rest.pop(0)
     if len(rest) > 2 or any(not isinstance(x, bool) for x in rest):
         raise TypeError(
-            f"to() received an invalid combination of arguments: {rest!r} after the dtype or device, where non_blocking and copy go"
+            f"to() received an invalid combination of arguments: {rest!r} after the dtype or device, where "
+            "non_blocking and copy go"
         )
     unknown = set(kwargs) - {"other", "dtype", "device", "non_blocking", "copy", "memory_format"}
     if unknown:
@@ -103,10 +105,19 @@ def _cast(name: str, d: dtype_class):
 
 
 for _name, _d in (
-    ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16), ("bfloat16", dtypes.bfloat16), ("long", dtypes.int64),
-    ("int", dtypes.int32), ("short", dtypes.int16), ("char", dtypes.int8), ("byte", dtypes.uint8), ("bool", dtypes.bool_),
-    ("cfloat", dtypes.complex64), ("cdouble", dtypes.complex128),
-):  # fmt: skip
+    ("float", dtypes.float32),
+    ("double", dtypes.float64),
+    ("half", dtypes.float16),
+    ("bfloat16", dtypes.bfloat16),
+    ("long", dtypes.int64),
+    ("int", dtypes.int32),
+    ("short", dtypes.int16),
+    ("char", dtypes.int8),
+    ("byte", dtypes.uint8),
+    ("bool", dtypes.bool_),
+    ("cfloat", dtypes.complex64),
+    ("cdouble", dtypes.complex128),
+):
     _cast(_name, _d)
 
 
@@ -168,7 +179,8 @@ def _dtype_of(name: str, input) -> dtype_class:
 
 @function(where="torch")
 def can_cast(from_, to) -> bool:
-    """Whether a result of one dtype may be stored in the other: not complex in real, floats in integers, numbers in bool."""
+    """Whether a result of one dtype may be stored in the other: not complex in real, floats in integers, numbers in
+    bool."""
     return declare.can_cast(from_, to)
 
 
@@ -178,7 +190,8 @@ def promote_types(type1, type2) -> dtype_class:
     for position, d in ((1, type1), (2, type2)):
         if not isinstance(d, dtype_class):
             raise TypeError(
-                f"promote_types(): argument 'type{position}' (position {position}) must be torch.dtype, not {type(d).__name__}"
+                f"promote_types(): argument 'type{position}' (position {position}) must be torch.dtype, not "
+                f"{type(d).__name__}"
             )
     return dtypes.promote(type1, type2)
 
@@ -234,7 +247,8 @@ def __index__(self):
     lay = layout_of(self)
     if lay.dtype.category > INT or lay.numel != 1:
         raise TypeError(
-            f"only integer tensors of a single element can be converted to an index, not {lay.dtype} of shape {list(lay.shape)}"
+            f"only integer tensors of a single element can be converted to an index, not {lay.dtype} of shape "
+            f"{list(lay.shape)}"
         )
     return int(_only_element(self))
 
@@ -247,7 +261,8 @@ publish(lambda self: bool(self), "__nonzero__", "Tensor")
 
 @function(where="Tensor")
 def copy_(self, src, non_blocking=False):
-    """Writes the elements of src (broadcast, converted) into the tensor. Raises RuntimeError where shapes do not fit."""
+    """Writes the elements of src (broadcast, converted) into the tensor. Raises RuntimeError where shapes do not
+    fit."""
     lay = layout_of(self)
     if not isinstance(src, Tensor):
         src = tensor(src, dtype=lay.dtype)

@@ -24,7 +24,8 @@ def _refuse_bool(lays) -> None:
     if any(l.dtype is bool_ for l in lays):
         both = "two bool tensors is" if all(l.dtype is bool_ for l in lays) else "a bool tensor is"
         raise RuntimeError(
-            f"Subtraction, the `-` operator, with {both} not supported. Use `^`, logical_xor() or logical_not() for masks."
+            f"Subtraction, the `-` operator, with {both} not supported. Use `^`, logical_xor() or logical_not() "
+            "for masks."
         )
 
 
@@ -108,7 +109,8 @@ _BITS = {np.dtype("f4"): (np.uint32, np.uint32(1)), np.dtype("f8"): (np.uint64, 
 
 
 def zeroed(x, mask):
-    """x where the bool array mask is false, 0 where it is true. Done on bits, which is many times faster than np.where on a
+    """x where the bool array mask is false, 0 where it is true. Done on bits, which is many times faster than
+    np.where on a
     mask without pattern."""
     found = _BITS.get(x.dtype)
     if found is None or not x.ndim or not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
@@ -134,11 +136,15 @@ def _zero_where_rule(input, mask):
 
 
 @primitive(
-    rule=_zero_where_rule, gradient=lambda g, out, input, mask: (zero_where(g, mask), None), name="zero_where", where="",
+    rule=_zero_where_rule,
+    gradient=lambda g, out, input, mask: (zero_where(g, mask), None),
+    name="zero_where",
+    where="",
     data=("input", "mask"),
-)  # fmt: skip
+)
 def zero_where(input, mask):
-    """input, but 0 where mask (bools, or True) is true, whatever input is there: gradients drop NaN and infinities so."""
+    """input, but 0 where mask (bools, or True) is true, whatever input is there: gradients drop NaN and infinities
+    so."""
     if not isinstance(input, np.ndarray):
         return np.where(np.not_equal(mask, 0), 0, input)
     return zeroed(input, mask if isinstance(mask, np.ndarray) and mask.dtype == np.bool_ else np.not_equal(mask, 0))

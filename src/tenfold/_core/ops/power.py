@@ -17,7 +17,8 @@ from .elementwise import _is_number, conj, inplace_operator, operator_, swapped,
 
 
 def _power(base, exponent):
-    """base ** exponent as PyTorch computes it: negative powers of integers are cut to integers, common exponents are exact."""
+    """base ** exponent as PyTorch computes it: negative powers of integers are cut to integers, common exponents
+    are exact."""
     if base.dtype.kind in "iu":
         return _integer_power(base, exponent)
     if np.ndim(exponent) == 0:
@@ -48,7 +49,8 @@ def _integer_power(base, exponent):
 
 
 def _power_gradient(g, out, input, exponent):
-    """d/dinput = exponent * input ** (exponent - 1), 0 for the exponent 0; d/dexponent = out * log(input), 0 at 0 ** positive."""
+    """d/dinput = exponent * input ** (exponent - 1), 0 for the exponent 0; d/dexponent = out * log(input), 0 at 0
+    ** positive."""
     to_base = zero_where(g * conj(exponent * _pow(input, exponent - 1)), eq(exponent, 0))
     if layout_of(exponent).number:
         return to_base, None
@@ -100,7 +102,8 @@ def _raise_to(input, exponent):
     if type(exponent) is int:
         if exponent < 0 and isinstance(input, Tensor) and layout_of(input).dtype.category < 2:
             raise RuntimeError(
-                f"Integers to negative integer powers are not allowed (exponent {exponent}); convert to a float dtype first."
+                f"Integers to negative integer powers are not allowed (exponent {exponent}); convert to a float "
+                "dtype first."
             )
         if exponent in SMALL and layout_of(input).dtype.category:
             return _small_power(input, exponent)
@@ -133,7 +136,8 @@ def float_power(input, exponent, *, out=None):
     """input ** exponent computed in double precision: float64, or complex128."""
     if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
         raise TypeError(
-            f"float_power(): one of 'input' and 'exponent' must be Tensor, not {type(input).__name__} and {type(exponent).__name__}"
+            f"float_power(): one of 'input' and 'exponent' must be Tensor, not {type(input).__name__} and "
+            f"{type(exponent).__name__}"
         )
     d = _wide(input, exponent)
     if isinstance(input, Tensor):
@@ -147,7 +151,8 @@ def float_power(input, exponent, *, out=None):
         return r
     if layout_of(out).dtype is not d:
         raise RuntimeError(
-            f"the output given to float_power has dtype {layout_of(out).dtype} but the operation's result requires dtype {d}"
+            f"the output given to float_power has dtype {layout_of(out).dtype} but the operation's result "
+            f"requires dtype {d}"
         )
     return store_out(out, r, "float_power")
 
@@ -158,7 +163,8 @@ def float_power_(self, exponent):
     d = _wide(self, exponent)
     if layout_of(self).dtype is not d:
         raise RuntimeError(
-            f"the base given to float_power_ has dtype {layout_of(self).dtype} but the operation's result requires dtype {d}"
+            f"the base given to float_power_ has dtype {layout_of(self).dtype} but the operation's result "
+            f"requires dtype {d}"
         )
     return self.pow_(exponent.to(d) if isinstance(exponent, Tensor) else exponent)
 

@@ -53,9 +53,13 @@ erfinv = _of_one(
     "erfinv", values.erfinv_values, "The inverse of erf.", lambda g, out, x: g * exp(out * out) * (1 / TWO_OVER_ROOT_PI)
 )
 erfcx = _of_one(
-    "erfcx", values.erfcx_values, "exp(input ** 2) * erfc(input), without overflow.", lambda g, out, x: g * (2 * x * out - TWO_OVER_ROOT_PI),
-    "special", grad_name="SpecialErfcx",
-)  # fmt: skip
+    "erfcx",
+    values.erfcx_values,
+    "exp(input ** 2) * erfc(input), without overflow.",
+    lambda g, out, x: g * (2 * x * out - TWO_OVER_ROOT_PI),
+    "special",
+    grad_name="SpecialErfcx",
+)
 
 
 def _normal_density(x):
@@ -89,9 +93,13 @@ def _entr_values(x):
 
 
 entr = _of_one(
-    "entr", _entr_values, "-input * log(input): 0 at 0, minus infinity below.", lambda g, out, x: g * (-log(x) - 1), "special",
+    "entr",
+    _entr_values,
+    "-input * log(input): 0 at 0, minus infinity below.",
+    lambda g, out, x: g * (-log(x) - 1),
+    "special",
     grad_name="SpecialEntr",
-)  # fmt: skip
+)
 
 
 def _logit_bounds(eps: float, d) -> tuple[float, float]:
@@ -146,9 +154,15 @@ def _polygamma_values(input, n=1):
 
 
 _polygamma = elementwise(
-    kind="float", dtypes="bool int float", gradient=lambda g, out, x, n: g * polygamma(n + 1, x), data=(), where="", name="polygamma",
-    inplace=False, out=False,
-)(_polygamma_values)  # fmt: skip
+    kind="float",
+    dtypes="bool int float",
+    gradient=lambda g, out, x, n: g * polygamma(n + 1, x),
+    data=(),
+    where="",
+    name="polygamma",
+    inplace=False,
+    out=False,
+)(_polygamma_values)
 
 
 def polygamma_of(n, input):

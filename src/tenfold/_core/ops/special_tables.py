@@ -1,6 +1,6 @@
 """Chebyshev coefficients, lowest first, of the functions in special_values.py.
 
-Made by tests/_core/ops/fit_special.py; each comment says what is expanded, in a variable scaled to [-1, 1]."""
+Made by tests/_core/ops/fit_special.py; each comment says what is expanded, its variable scaled to [-1, 1]."""
 
 # erf(x) / x for x ** 2 in [0, 1]
 ERF = (

@@ -1,9 +1,10 @@
 """Special functions on NumPy arrays: error functions, gamma functions, Bessel functions, Airy's function.
 
 Computed in double precision from Chebyshev expansions (special_tables.py), asymptotic series and recurrences; results
-have the dtype of the first argument. Sources: NIST Digital Library of Mathematical Functions (dlmf.nist.gov), chapters 5 to
-10 and 25; Shepherd and Laframboise 1981, Chebyshev approximation of (1 + 2x) exp(x^2) erfc x; Giles 2010, Approximating the
-erfinv function."""
+have the dtype of the first argument.
+
+Sources: NIST Digital Library of Mathematical Functions (dlmf.nist.gov), chapters 5 to 10 and 25; Shepherd and
+Laframboise 1981, Chebyshev approximation of (1 + 2x) exp(x^2) erfc x; Giles 2010, Approximating the erfinv function."""
 
 from __future__ import annotations
 
@@ -136,10 +137,12 @@ def erfcx_values(x):
 
 
 _GILES_NEAR = (
-    1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.00021858087, -4.39150654e-06, -3.5233877e-06, 3.43273939e-07, 2.81022636e-08,
+    1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.00021858087, -4.39150654e-06, -3.5233877e-06,
+    3.43273939e-07, 2.81022636e-08,
 )  # fmt: skip
 _GILES_FAR = (
-    2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773, -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257,
+    2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773, -0.00367342844, 0.00134934322,
+    0.000100950558, -0.000200214257,
 )  # fmt: skip
 
 
@@ -206,12 +209,14 @@ def log_ndtr_values(x):
 # --- gamma functions -----------------------------------------------------------------------------------------
 
 _BERNOULLI = (
-    1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330, 854513 / 138, -236364091 / 2730,
+    1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330, 854513 /
+    138, -236364091 / 2730,
 )  # fmt: skip
 
 
 def _lgamma_positive(x):
-    """An expansion of lgamma(x) / ((x - 1) (x - 2)) on [1, 3], so that 1 and 2 give 0; Stirling's series (DLMF 5.11.1) from
+    """An expansion of lgamma(x) / ((x - 1) (x - 2)) on [1, 3], so that 1 and 2 give 0; Stirling's series (DLMF
+    5.11.1) from
     12; the recurrence between and below them."""
     return pieces(
         x,
@@ -423,7 +428,8 @@ def i1e_values(x):
 
 
 def _unscaled(scaled, x):
-    """exp(|x|) times the scaled value, also where the exponential alone overflows; NaN at infinity, as PyTorch has it."""
+    """exp(|x|) times the scaled value, also where the exponential alone overflows; NaN at infinity, as PyTorch has
+    it."""
     half = np.exp(np.abs(x) / 2)
     return np.where(np.isinf(x), np.nan, scaled(x) * half * half)
 
