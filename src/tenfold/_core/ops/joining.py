@@ -1,16 +1,22 @@
-"""Tensors put together, repeated, taken apart and turned round."""
+"""Tensors put together: one after the other, as entries of a new dim, and in all combinations."""
 
 from __future__ import annotations
+
+import itertools
+import warnings
 
 import numpy as np
 
 from ..errors import shape_text
-from ..ir.dtypes import decode, encode, promote
+from ..ir.dtypes import decode, encode, int64, promote
 from ..ir.shapes import Layout, dim_index, layout, size
 from ..ir.special import convert
 from ..trace.handle import Tensor, layout_of
-from .declare import function, operation, primitive, store_out
-from .shape import ints, slice_dim
+from .creation import from_array
+from .declare import function, primitive, store_out
+from .gathering import index_select
+from .shape import expand, reshape, slice_dim
+from .views import atleast_1d, atleast_2d, atleast_3d
 
 # --- together ----------------------------------------------------------------------------------------------------------------
 
@@ -157,87 +163,99 @@ def stack(tensors, dim=0, *, out=None):
     return r if out is None else store_out(out, r, "stack")
 
 
-# --- repeated and turned --------------------------------------------------------------------------------------------------------
+# --- side by side -----------------------------------------------------------------------------------------------------
 
 
-@function(where="Tensor")
-def repeat(self, *repeats, **more):
-    """A copy that repeats the tensor so many times along each dim (new dims in front)."""
-    times = ints((more["repeats"],) if "repeats" in more else repeats, "repeat", "repeats")
-    return _repeat(self, times)
+def _joined(tensors, at_least, dim, name: str, out):
+    items = [at_least(t) for t in _sequence(tensors, name)]
+    return cat(items, dim(items[0]) if callable(dim) else dim, out=out)
 
 
-@operation(where="", name="repeat", grad_name="Repeat")
-def _repeat(input, times):
-    n = input.dim()
-    if len(times) < n:
-        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
-    if any(k < 0 for k in times):
-        raise RuntimeError(f"Trying to create tensor with negative dimension: repeat got {list(times)}")
-    shape = (1,) * (len(times) - n) + tuple(input.shape)
-    x = input.reshape(shape)
-    pairs = []
-    wide = []
-    for k, m in zip(times, shape):
-        pairs += [1, m]
-        wide += [k, m]
-    x = x.reshape(pairs).expand(wide)
-    return x.reshape([k * m for k, m in zip(times, shape)]).clone()
+@function(where="torch")
+def hstack(tensors, *, out=None):
+    """Tensors one after the other along dim 1 (vectors along dim 0)."""
+    return _joined(tensors, atleast_1d, lambda first: 0 if layout_of(first).ndim == 1 else 1, "hstack", out)
 
 
-@primitive(rule=lambda input, dims: layout(input.shape, input.strides if input.dense and not input.contig else None, input.dtype, input.device), gradient=lambda g, out, input, dims: _flip(g, dims), raw=True, name="flip", where="")
-def _flip(input, dims):
-    return np.flip(input, dims)
+@function(where="torch", aliases=("row_stack",))
+def vstack(tensors, *, out=None):
+    """Tensors one below the other; a vector counts as a row."""
+    return _joined(tensors, atleast_2d, 0, "vstack", out)
+
+
+@function(where="torch")
+def dstack(tensors, *, out=None):
+    """Tensors one after the other along dim 2, which is added where it is missing."""
+    return _joined(tensors, atleast_3d, 2, "dstack", out)
+
+
+def _as_columns(t):
+    lay = layout_of(t)
+    return reshape(t, (lay.numel, 1)) if lay.ndim <= 1 else t
+
+
+@function(where="torch")
+def column_stack(tensors, *, out=None):
+    """Tensors side by side as columns; a vector counts as one column."""
+    return _joined(tensors, _as_columns, 1, "column_stack", out)
+
+
+# --- all combinations -------------------------------------------------------------------------------------------------
+
+
+@function(where="torch")
+def meshgrid(*tensors, indexing=None):
+    """For vectors, their grid: a view for each of shape (sizes of all), that varies along its own dim only.
+
+    Args: indexing: "ij", or "xy", where the first two dims are exchanged. Default "ij" (with a warning)."""
+    items = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
+    if not items:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    if indexing is None:
+        warnings.warn('meshgrid: give indexing="ij" or indexing="xy"; "ij" is taken where none is given.', UserWarning, stacklevel=2)
+    elif indexing not in ("ij", "xy"):
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    lays = [layout_of(t) for t in items]
+    for lay in lays:
+        if lay.ndim > 1:
+            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got shape {list(lay.shape)}")
+        if lay.dtype is not lays[0].dtype:
+            raise RuntimeError(f"meshgrid expects all tensors to have the same dtype, not {lays[0].dtype} and {lay.dtype}")
+    swapped = indexing == "xy" and len(items) >= 2
+    order = [1, 0, *range(2, len(items))] if swapped else list(range(len(items)))
+    shape = [lays[k].numel for k in order]
+    grids = []
+    for k, t in enumerate(items):
+        own = order.index(k)
+        grid = expand(reshape(t, [-1 if d == own else 1 for d in range(len(items))]), shape)
+        grids.append(grid)
+    return tuple(grids)
+
+
+@function(where="torch")
+def cartesian_prod(*tensors):
+    """All combinations of the elements of vectors, a row for each (of one vector, itself)."""
+    items = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
+    if not items:
+        raise RuntimeError("meshgrid expects a non-empty TensorList: cartesian_prod takes one vector at least")
+    for t in items:
+        if layout_of(t).ndim != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(layout_of(t).shape)}")
+    if len(items) == 1:
+        return items[0]
+    return stack([reshape(g, (-1,)) for g in meshgrid(*items, indexing="ij")], 1)
 
 
 @function
-def flip(input, *dims):
-    """A copy with the order of the dims given reversed."""
-    wanted = ints(dims, "flip", "dims")
-    n = layout_of(input).ndim
-    d = tuple([dim_index(k, n) for k in wanted])
-    if len(set(d)) != len(d):
-        raise RuntimeError(f"dim {d[0]} appears multiple times in the list of dims")
-    return _flip(input, d if n else ())
-
-
-@primitive(rule=lambda input, shifts, dims: layout(input.shape, None, input.dtype, input.device), gradient=lambda g, out, input, shifts, dims: _roll(g, tuple([-s for s in shifts]), dims), raw=True, name="roll", where="")
-def _roll(input, shifts, dims):
-    if not dims:
-        return np.roll(input, shifts[0])
-    return np.roll(input, shifts, dims)
-
-
-@function
-def roll(input, shifts, dims=None):
-    """A copy moved round by `shifts` along dims (or along the flattened tensor); what leaves at the end comes in at the start."""
-    moves = ints((shifts,) if isinstance(shifts, (list, tuple)) else (shifts,), "roll", "shifts")
-    if dims is None or dims == ():
-        if len(moves) != 1:
-            raise RuntimeError("shifts and dimensions must align. shifts: " + str(len(moves)) + ", dims:0")
-        return _roll(input, moves, ())
-    where = ints((dims,) if isinstance(dims, (list, tuple)) else (dims,), "roll", "dims")
-    if len(where) != len(moves):
-        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(where)}")
-    return _roll(input, moves, tuple([dim_index(d, layout_of(input).ndim) for d in where]))
-
-
-def _triangle(name: str, fn, doc: str):
-    def rule(input, diagonal):
-        if input.ndim < 2:
-            raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, this has shape {shape_text(input.shape)}")
-        return layout(input.shape, None, input.dtype, input.device)
-
-    def triangle(input, diagonal=0):
-        return fn(input, diagonal)
-
-    triangle.__doc__ = doc
-    triangle.__name__ = name
-    op = primitive(
-        rule=rule, gradient=lambda g, out, input, diagonal: op(g, diagonal), raw=True, name=name, where="torch Tensor", inplace=True, out=True
-    )(triangle)
-    return op
-
-
-tril = _triangle("tril", np.tril, "The elements on and below a diagonal of matrices, the others zero.")
-triu = _triangle("triu", np.triu, "The elements on and above a diagonal of matrices, the others zero.")
+def combinations(input, r=2, with_replacement=False):
+    """All combinations of r elements of a vector, a row for each, in the order of the vector."""
+    lay = layout_of(input)
+    if lay.ndim != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(lay.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    if r == 0:
+        return slice_dim(input, 0, 0, 0, 1).clone()
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = np.array(list(choose(range(lay.numel), r)), np.int64).reshape(-1, r)
+    return reshape(index_select(input, 0, from_array(rows.reshape(-1), int64)), rows.shape)
