@@ -267,7 +267,7 @@ def shape_from(args: tuple, name: str) -> Size:
     out = []
     for n in args:
         if isinstance(n, Tensor):
-            n = n.item()
+            n = n.item() if layout_of(n).numel == 1 else n
         try:
             k = operator.index(n)
         except TypeError:
@@ -316,7 +316,6 @@ def _factory(name: str, value, doc: str):
             size = (more.pop("size"),)
         elif not size:
             raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
-        more.pop("names", None)
         memory_format = more.pop("memory_format", None) if name == "empty" else None
         if more:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(more))}'")
@@ -365,10 +364,14 @@ def _like(name: str, value, doc: str):
 
 def like(input: Tensor, value, d, where, needs_grad: bool, memory_format) -> Tensor:
     """Filled, with the shape of input, and where memory allows with its order of dims."""
+    if not isinstance(input, Tensor):
+        raise TypeError(
+            f"zeros_like() and its like: argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
     lay = layout_of(input)
     name = lay.device if where is None else device_name(where)
     t = filled(lay.shape, value, d or lay.dtype, name)
-    if name != "meta" and (memory_format is None or memory_format.kind == "preserve") and not lay.contig:
+    if (memory_format is None or memory_format.kind == "preserve") and not lay.contig:
         t = _ordered_as(t, lay)
     elif memory_format is not None and memory_format.kind == "channels_last":
         t = t.contiguous(memory_format=memory_format)
@@ -377,7 +380,11 @@ def like(input: Tensor, value, d, where, needs_grad: bool, memory_format) -> Ten
 
 def _ordered_as(t: Tensor, lay) -> Tensor:
     strides = lay.strides if lay.dense else result_strides(lay.shape, [lay])
-    return t if strides is None else RELAYOUT.call(t, layout(lay.shape, strides, layout_of(t).dtype, lay.device))
+    if strides is None:
+        return t
+    have = layout_of(t)
+    wanted = layout(lay.shape, strides, have.dtype, have.device)
+    return meta_tensor(wanted) if have.device == "meta" else RELAYOUT.call(t, wanted)
 
 
 zeros_like = _like("zeros_like", 0, "Zeros, with the shape and dtype of input.")
@@ -452,49 +459,3 @@ def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layo
     return tensor(
         data, dtype=dtype or lay.dtype, device=lay.device if device is None else device, requires_grad=requires_grad
     )
-
-
-def _arange_rule(start, end, step, count, d):
-    return layout(size((count,)), None, d)
-
-
-@primitive(rule=_arange_rule, data=("start", "end", "step"), name="_arange", where="")
-def _arange(start, end, step, count, d):
-    kind = np.dtype("f8") if d.category >= 2 else np.dtype("i8")
-    return (start + np.arange(count, dtype=kind) * step).astype(d.compute)
-
-
-@function(where="torch")
-def arange(
-    start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
-):
-    """Numbers from start (included) to end (excluded), step apart: `arange(end)`, `arange(start, end)`, `arange(start, end, step)`.
-
-    Args: dtype: default: int64 where all three are ints, else the default dtype."""
-    check_options("arange", layout, pin_memory)
-    dtype = chosen("arange", dtype)
-    if end is None:
-        start, end = 0, start
-    start, end, step = (x.item() if isinstance(x, (Tensor, np.generic)) else x for x in (start, end, step))
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if start != start or end != end or abs(start) == float("inf") or abs(end) == float("inf"):
-        raise RuntimeError(f"unsupported range: {start} -> {end}")
-    if (end - start) * step < 0:
-        raise RuntimeError(
-            f"upper bound and lower bound inconsistent with step sign: arange from {start} to {end} by {step}"
-        )
-    d = dtype or (layout_of(out).dtype if out is not None else None)
-    if d is None:
-        d = get_default_dtype() if any(isinstance(x, float) for x in (start, end, step)) else dtypes.int64
-    count = (
-        -(-(end - start) // step)
-        if all(isinstance(x, int) for x in (start, end, step))
-        else math.ceil((end - start) / step)
-    )
-    where = device_name(device)
-    if where == "meta":
-        r = filled(size((int(count),)), 0, d, "meta", requires_grad)
-    else:
-        r = mark(_arange(start, end, step, int(count), d), requires_grad)
-    return r if out is None else store_out(out, r, "arange")

@@ -23,7 +23,9 @@ class device:
         name, colon, number = type.partition(":")
         if colon:
             if index is not None:
-                raise RuntimeError(f"type (string) must not include an index because index was passed explicitly: {type}")
+                raise RuntimeError(
+                    f"type (string) must not include an index because index was passed explicitly: {type}"
+                )
             if not number.isdigit():
                 raise RuntimeError(f"Invalid device string: '{type}'")
             index = int(number)
@@ -39,7 +41,9 @@ class device:
         object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        return (
+            f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        )
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
@@ -80,6 +84,10 @@ def device_name(d) -> str:
         d = _default[-1]
         if d is CPU:
             return "cpu"
+    if isinstance(d, int) and not isinstance(d, bool):
+        raise RuntimeError(
+            f"Cannot access accelerator device when none is available: device={d} is the number of a GPU"
+        )
     if not isinstance(d, device):
         d = device(d)
     if d.type == "cpu" or d.type == "meta":
@@ -89,7 +97,9 @@ def device_name(d) -> str:
 
 def no_device(d: device) -> Exception:
     if d.type == "cuda":
-        return AssertionError("Torch not compiled with CUDA enabled: tenfold has no GPU backend yet, use device='cpu' (torch.cuda.is_available() is False)")
+        return AssertionError(
+            "Torch not compiled with CUDA enabled: tenfold has no GPU backend yet, use device='cpu' (torch.cuda.is_available() is False)"
+        )
     return RuntimeError(f"tenfold has no backend for device '{d}': use 'cpu' (or 'meta', for shapes only)")
 
 

@@ -226,7 +226,6 @@ def _factory(name: str, kind: str, a: float, b: float, doc: str):
             size = (more.pop("size"),)
         elif not size:
             raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
-        more.pop("names", None)
         if more:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(more))}'")
         if layout is not None or pin_memory:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from .creation import arange
+from .sequences import arange
 from .declare import composite, function, operation
 from .dropout import functional_dropout
 from .joining import cat, stack

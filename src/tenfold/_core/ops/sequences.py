@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 
 import numpy as np
@@ -10,9 +11,84 @@ from ..ir import dtypes
 from ..ir.dtypes import FLOAT, decode, dtype, encode, get_default_dtype
 from ..ir.shapes import Layout, contiguous_strides, layout, size
 from ..trace.handle import Storage, Tensor, layout_of, placed
-from .creation import _arange, check_options, chosen, filled, mark, shape_from
+from .creation import check_options, chosen, filled, mark, shape_from
 from .declare import function, meta_tensor, not_implemented, primitive, store_out
 from .devices import device_name
+
+# --- from start to end, the end left out -----------------------------------------------------------
+
+
+def _arange_rule(start, step, count, d) -> Layout:
+    return layout(size((count,)), None, d)
+
+
+@primitive(rule=_arange_rule, data=("start", "step"), name="_arange", where="", differentiable=False)
+def _arange(start, step, count, d):
+    kind = np.dtype("f8") if d.category >= FLOAT else np.dtype("i8")
+    return (start + np.arange(count, dtype=kind) * step).astype(d.compute)
+
+
+_ABSENT = object()
+
+
+@function(where="torch")
+def arange(
+    start=_ABSENT,
+    end=None,
+    step=1,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+):
+    """Numbers from start to end, which is left out, step apart: `arange(end)`, `arange(start, end, step)`.
+
+    Args: start: default 0; step: default 1; dtype: default: int64 where all three are ints, else the default dtype."""
+    check_options("arange", layout, pin_memory)
+    if end is None:
+        if start is _ABSENT:
+            raise TypeError("arange() received an invalid combination of arguments - got (): give at least the end")
+        start, end = 0, start
+    start = 0 if start is _ABSENT else start
+    numbers = [_number("arange", x, n) for x, n in ((start, "start"), (end, "end"), (step, "step"))]
+    d = chosen("arange", dtype) or (None if out is None else layout_of(out).dtype)
+    if d is None:
+        d = get_default_dtype() if any(isinstance(x, float) for x in numbers) else dtypes.int64
+    count = _count("arange", *numbers, d)
+    start, end, step = [int(x) for x in numbers] if d.category < FLOAT else numbers
+    where = device_name(device)
+    if where == "meta":
+        r = filled(size((count,)), 0, d, "meta", requires_grad)
+    else:
+        r = mark(_arange(start, step, count, d), requires_grad)
+    return r if out is None else store_out(out, r, "arange")
+
+
+def _count(name: str, start, end, step, d: dtype) -> int:
+    """How many numbers there are; the errors of arange and range."""
+    if any(isinstance(x, complex) for x in (start, end, step)):
+        raise RuntimeError(f"value cannot be converted to type double without overflow: {name} takes real numbers")
+    if d is dtypes.bool_ or d.is_complex:
+        raise not_implemented("arange_cpu", d)
+    if step == 0:
+        raise RuntimeError(f"step must be nonzero ({name})")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end} ({name})")
+    if (end - start) * step < 0:
+        raise RuntimeError(
+            f"upper bound and lower bound inconsistent with step sign: {name} from {start} to {end} by {step}"
+        )
+    if d is dtypes.int64:
+        start, end, step = int(start), int(end), int(step)
+        if step == 0:
+            raise ValueError(f"step must be nonzero ({name}): it is below 1 and the dtype is {d}")
+    if all(isinstance(x, int) for x in (start, end, step)):
+        return -(-(end - start) // step)
+    return math.ceil((end - start) / step)
+
 
 # --- from start to end, both included -------------------------------------------------------------
 
@@ -184,16 +260,11 @@ def range_(
     )
     check_options("range", layout, pin_memory)
     start, end, step = _number("range", start, "start"), _number("range", end, "end"), _number("range", step, "step")
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if (end - start) * step < 0:
-        raise RuntimeError(
-            f"upper bound and lower bound inconsistent with step sign: range from {start} to {end} by {step}"
-        )
     d = chosen("range", dtype) or (layout_of(out).dtype if out is not None else get_default_dtype())
+    _count("range", start, end, step, d)
     count = int((end - start) / step) + 1
     where = device_name(device)
-    r = filled(size((count,)), 0, d, "meta") if where == "meta" else _arange(start, end, step, count, d)
+    r = filled(size((count,)), 0, d, "meta") if where == "meta" else _arange(start, step, count, d)
     r = mark(r, requires_grad)
     return r if out is None else store_out(out, r, "range")
 

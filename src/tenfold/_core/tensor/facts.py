@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..ops.declare import PUBLIC, overwrite
 from ..trace.handle import Tensor, layout_of, requires_grad, tls
 from ..trace.walk import check_writable, view
@@ -18,6 +20,13 @@ def __format__(self, spec: str) -> str:
 
 def __reversed__(self):
     return self.flip(0) if layout_of(self).ndim else self
+
+
+def __array_wrap__(self, array, context=None, return_scalar=False) -> Tensor:
+    """What NumPy's functions make of a tensor is a tensor (uint8 where it is bool)."""
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    return PUBLIC["torch"]["from_numpy"](np.asarray(array))
 
 
 def is_inference(self) -> bool:
@@ -108,6 +117,7 @@ def name(self) -> None:
 
 for _f in (
     __format__,
+    __array_wrap__,
     __reversed__,
     is_inference,
     is_distributed,
@@ -124,6 +134,7 @@ for _f in (
     _is_view,
 ):
     setattr(Tensor, _f.__name__, _f)
+Tensor.__array_priority__ = 1000  # NumPy leaves `array + tensor` to the tensor
 Tensor.name = property(name)
 Tensor.is_xla = Tensor.volatile = property(lambda self: False)
 PUBLIC["torch"]["is_inference"] = is_inference
