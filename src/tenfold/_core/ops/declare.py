@@ -142,7 +142,7 @@ def _same_keywords(given: dict, expected: dict | None) -> bool:
         return False
     for k, v in given.items():
         e = expected.get(k, _NEVER)
-        if v is not e and (e is None or getattr(v, "_val", _NEVER) is not e):
+        if v is not e and (e is None or getattr(v, "_val", None) is not e):
             return False
     return True
 
