@@ -1,6 +1,8 @@
 """Calls about data, storages, copies, pickles, formats and settings, for PyTorch (record_making.py) and tenfold."""
 
 
+# ruff: noqa: UP031
+
 import copy
 import pickle
 
