@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 
 from ..errors import shape_text
-from ..ir.dtypes import int64
+from ..ir.dtypes import decode, dtype, encode, int64
 from ..ir.shapes import Layout, layout, size
 from ..trace.handle import layout_of
 from .conv import ordered_like
@@ -240,42 +240,47 @@ _with_indices(adaptive_max_pool3d, "adaptive_max_pool3d_with_indices", "nn.funct
 # --- windows placed at random ---------------------------------------------------------------------------------
 
 
-def _random_rule(input: Layout, samples: Layout, kernel, counts) -> tuple[Layout, Layout]:
+def _random_rule(input: Layout, samples: Layout, kernel, counts, d) -> tuple[Layout, Layout]:
     shape = size((*input.shape[: input.ndim - len(counts)], *counts))
     return layout(shape, None, input.dtype, input.device), layout(shape, None, int64, input.device)
 
 
-def _random_gradient(g, out, input, samples, kernel, counts):
+def _random_gradient(g, out, input, samples, kernel, counts, d):
     return flat_scatter(g[0], out[1], input.shape[input.dim() - len(counts) :], False), None
 
 
-def _starts(samples: np.ndarray, n: int, kernel: int, m: int) -> np.ndarray:
-    """Where each of m windows over n places begins, for each sample u: floor((i + u) a) - floor(u a), the last at"
-    " the end."""
+def _starts(samples: np.ndarray, n: int, kernel: int, m: int, d: dtype) -> np.ndarray:
+    """Where each of m windows over n places begins, for each sample u: floor((i + u) a) - floor(u a), the last at the end.
+
+    Every step is rounded to the dtype of the input, on which the places depend."""
     out = np.full((*samples.shape, m), n - kernel, np.int64)
     if m > 1:
-        step = samples.dtype.type((n - kernel) / (m - 1))
-        i = np.arange(m - 1, dtype=samples.dtype)
+        step = _rounded(np.asarray((n - kernel) / (m - 1), samples.dtype), d)
         u = samples[..., None]
-        out[..., :-1] = ((i + u) * step).astype(np.int64) - (u * step).astype(np.int64)
+        at = _rounded(_rounded(np.arange(m - 1, dtype=samples.dtype) + u, d) * step, d)
+        out[..., :-1] = at.astype(np.int64) - _rounded(u * step, d).astype(np.int64)
     return out
+
+
+def _rounded(x: np.ndarray, d: dtype) -> np.ndarray:
+    return decode(encode(x, d), d) if d.half else x
 
 
 @primitive(
     rule=_random_rule, gradient=_random_gradient, where="", name="_fractional_max_pool", grad_name="FractionalMaxPool2D"
 )
-def _fractional(input, samples, kernel, counts):
+def _fractional(input, samples, kernel, counts, d):
     """The greatest of windows of one size whose places the samples decide, and its flat index in the last dims."""
     n = len(counts)
     sizes = input.shape[input.ndim - n :]
     lead = input.shape[: input.ndim - n]
     samples = samples.reshape(*lead, n)
     place = np.zeros(lead, np.int64)
-    for d, (k, w, m) in enumerate(zip(sizes, kernel, counts)):
+    for axis, (k, w, m) in enumerate(zip(sizes, kernel, counts)):
         # two dims take their samples in the order W, H; three in the order D, H, W
-        start = _starts(samples[..., n - 1 - d if n == 2 else d], k, w, m)
+        start = _starts(samples[..., n - 1 - axis if n == 2 else axis], k, w, m, d)
         along = start[..., :, None] + np.arange(w)
-        shape = [*lead, *[1] * (2 * d), m, w]
+        shape = [*lead, *[1] * (2 * axis), m, w]
         place = place[..., None, None] * k + along.reshape(shape)
     order = [*range(len(lead)), *range(len(lead), place.ndim, 2), *range(len(lead) + 1, place.ndim, 2)]
     place = place.transpose(order).reshape(*lead, -1)
@@ -290,7 +295,7 @@ _fractional.operation.blind = frozenset((1,))
 
 @operation(where="", name="fractional_max_pool", grad_name="FractionalMaxPool2D")
 def _fractional_pair(input, samples, kernel, counts):
-    return tuple(_fractional(input, samples, kernel, counts))
+    return tuple(_fractional(input, samples, kernel, counts, input.dtype))
 
 
 def _random_counts(name: str, n: int, input, kernel, output_size, output_ratio) -> tuple[int, ...]:

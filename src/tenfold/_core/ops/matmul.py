@@ -303,7 +303,7 @@ def _blend(input, product, beta, alpha):
     scaled = _scaled(product, alpha)
     if beta == 0:
         return scaled
-    return _scaled(input, beta) + scaled
+    return scaled + _scaled(input, beta)  # in this order the result lies in memory as the product does
 
 
 @operation(out=True, inplace=True)
@@ -355,7 +355,8 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
         )
     if input.dtype is bool_ and vec1.dtype is bool_ and vec2.dtype is bool_:
         return _addr_bool(input, vec1, vec2, beta, alpha)
-    return _blend(input, vec1.unsqueeze(1) * vec2, beta, alpha)
+    product = _scaled(vec1.unsqueeze(1) * vec2, alpha)
+    return product if beta == 0 else _scaled(input, beta) + product
 
 
 def _addr_bool(input, vec1, vec2, beta, alpha):

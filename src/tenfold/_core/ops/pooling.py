@@ -372,7 +372,7 @@ def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
 
 
 def _unpool_rule(input: Layout, indices: Layout, sizes) -> Layout:
-    return layout(size((*input.shape[: input.ndim - len(sizes)], *sizes)), None, input.dtype, input.device)
+    return ordered_like((*input.shape[: input.ndim - len(sizes)], *sizes), input)
 
 
 def _unpool_gradient(g, out, input, indices, sizes):
