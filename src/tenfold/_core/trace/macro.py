@@ -171,7 +171,7 @@ def apply_spec(spec: Spec, handles: list[Tensor], w: Walk) -> list[Tensor]:
 def _laid_out(h: Tensor, lay: Layout) -> Tensor:
     """The tensor with the strides that the Spec was made for: its results' layouts follow from them."""
     have = layout_of(h)
-    if have is lay or lay.flat or lay.number or have.shape != lay.shape:
+    if have is lay or not lay.dense or lay.flat or lay.number or have.shape != lay.shape:
         return h
     return RELAYOUT.call(h, lay)
 
