@@ -175,6 +175,22 @@ def broadcast_shapes(*shapes) -> Size:
     return size(out)
 
 
+def fastest_first(shape, operands) -> list[int]:
+    """The dims of a new result from the fastest to the slowest, as the operands' strides (tuples) order them."""
+    n = len(shape)
+    perm = list(range(n - 1, -1, -1))
+    for i in range(1, n):
+        here = i
+        for j in range(i - 1, -1, -1):
+            order = _order(perm[j], perm[here], shape, operands)
+            if order > 0:
+                perm[j], perm[here] = perm[here], perm[j]
+                here = j
+            elif order < 0:
+                break
+    return perm
+
+
 def result_strides(shape, lays) -> tuple[int, ...] | None:
     """Strides of a new element-wise result: the operands' order of dims is kept; None means contiguous."""
     n = len(shape)
@@ -201,16 +217,7 @@ def result_strides(shape, lays) -> tuple[int, ...] | None:
         first = same[0]
         if first.dense and all(l.strides == first.strides for l in same):
             return first.strides
-    perm = list(range(n - 1, -1, -1))  # from the fastest dim to the slowest
-    for i in range(1, n):
-        here = i
-        for j in range(i - 1, -1, -1):
-            order = _order(perm[j], perm[here], shape, operands)
-            if order > 0:
-                perm[j], perm[here] = perm[here], perm[j]
-                here = j
-            elif order < 0:
-                break
+    perm = fastest_first(shape, operands)
     if perm == list(range(n - 1, -1, -1)):
         return None
     out = [0] * n

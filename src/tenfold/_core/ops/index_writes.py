@@ -10,7 +10,7 @@ from ..trace.handle import Tensor, layout_of
 from .creation import filled
 from .declare import function, inplace_variant, primitive, store_out
 from .gathering import UFUNCS, _bounds_now, bounded, check_long, combine, reduction_gradient, rows
-from .indexing import _index_put, advanced_indices, check_now
+from .indexing import _index_put, advanced_indices
 from .shape import reshape
 
 # --- slices along a dim -------------------------------------------------------------------------------------------------
@@ -138,7 +138,6 @@ def _put(input, index, source, accumulate=False):
         raise IndexError("put_(): tried to put elements into an empty tensor")
     places = reshape(index, (count,))
     flat = reshape(input, (lay.numel,))
-    check_now(layout_of(flat).shape, (0,), [places])
     return reshape(_index_put(flat, (0,), [places], reshape(source, (count,)), bool(accumulate)), lay.shape)
 
 
@@ -151,7 +150,6 @@ def _index_put_public(input, indices, values, accumulate=False):
     if lay.dtype is not have.dtype:
         raise RuntimeError(f"Index put requires the source and destination dtypes match, got {lay.dtype} for the destination and {have.dtype} for the source.")
     dims, found = advanced_indices(input, indices)
-    check_now(lay.shape, dims, found)
     return _index_put(input, dims, found, values, bool(accumulate))
 
 

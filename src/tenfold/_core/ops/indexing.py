@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from ..ir import dtypes
-from ..ir.shapes import Layout, broadcast_shapes, layout, size
+from ..ir.shapes import Layout, broadcast_shapes, contiguous_strides, fastest_first, layout, size
 from ..trace.flush import array_of
 from ..trace.handle import Tensor, layout_of, tls
 from ..trace.walk import check_writable
 from ..trace.walk import view as new_view
 from .creation import filled, from_array, tensor
 from .declare import function, overwrite, primitive, scalar_name, store_out
-from .shape import select, slice_dim
+from .shape import select, slice_dim, view_strides
 
 # --- basic: a view ---------------------------------------------------------------------------------------------------------
 
@@ -67,11 +67,13 @@ def split_index(t: Tensor, index) -> tuple[Tensor, list[Tensor | None]]:
     ndim = layout_of(t).ndim
     if used > ndim:
         raise IndexError(f"too many indices for tensor of dimension {ndim}")
-    if Ellipsis in [x for x in items if not isinstance(x, Tensor)]:
-        at = next(i for i, x in enumerate(items) if x is Ellipsis)
-        if any(x is Ellipsis for x in items[at + 1 :]):
-            raise IndexError("an index can only have a single ellipsis ('...')")
-        items[at : at + 1] = [slice(None)] * (ndim - used)
+    dots = [i for i, x in enumerate(items) if x is Ellipsis]
+    if dots:
+        for i in reversed(dots[1:]):
+            if any(x is not Ellipsis and x != slice(None) for x in items[i + 1 :] if not isinstance(x, Tensor)):
+                raise IndexError("an index can only have a single ellipsis ('...') before other items")
+            del items[i]  # a later one stands for no dim
+        items[dots[0] : dots[0] + 1] = [slice(None)] * (ndim - used)
     advanced: list[Tensor | None] = []
     d = 0
     for x in items:
@@ -93,7 +95,7 @@ def split_index(t: Tensor, index) -> tuple[Tensor, list[Tensor | None]]:
                 places = mask_places(x, t, d)
                 advanced += places
                 d += len(places)
-            elif lay.dtype.category == 1:
+            elif lay.dtype in (dtypes.int64, dtypes.int32):
                 advanced.append(x)
                 d += 1
             else:
@@ -170,11 +172,43 @@ def result_shape(shape, dims: tuple[int, ...], indices: list[Layout]):
 
 def _index_rule(input: Layout, dims, indices) -> Layout:
     try:
-        shape, _ = result_shape(input.shape, dims, indices)
+        shape, front = result_shape(input.shape, dims, indices)
     except RuntimeError:
         shapes = ", ".join(str(list(l.shape)) for l in indices)
         raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}") from None
-    return layout(shape, None, input.dtype, input.device)
+    return layout(shape, _result_strides(input, shape, dims, front, indices), input.dtype, input.device)
+
+
+def _result_strides(input: Layout, shape, dims, front: int, indices: list[Layout]) -> tuple[int, ...] | None:
+    """The dims keep the order that they have in input's memory; those of the indices that of the indices'."""
+    rest = [d for d in range(input.ndim) if d not in dims]
+    wide = shape[front : len(shape) - (len(rest) - front)]  # the indices' shape, broadcast
+    operands = [(*[input.strides[d] for d in rest[:front]], *[0] * len(wide), *[input.strides[d] for d in rest[front:]])]
+    for l in indices:
+        own = _stretched(l, wide)
+        among = (*[1] * front, *wide, *[1] * (len(rest) - front))
+        strides = view_strides(own, among) or contiguous_strides(among)
+        operands.append(tuple([0 if n == 1 and m != 1 else s for n, m, s in zip(among, shape, strides)]))
+    order = fastest_first(shape, operands)
+    if order == list(range(len(shape) - 1, -1, -1)):
+        return None
+    out = [0] * len(shape)
+    step = 1
+    for d in order:
+        out[d] = step
+        step *= shape[d]
+    return tuple(out)
+
+
+def _stretched(l: Layout, shape) -> Layout:
+    """The layout of an index as a view of the shape that all indices broadcast to."""
+    if l.shape == shape:
+        return l
+    pad = len(shape) - l.ndim
+    strides = [s if n == m else 0 for n, m, s in zip(l.shape, shape[pad:], l.strides)]
+    for k in range(pad - 1, -1, -1):
+        strides.insert(0, 0 if shape[k] != 1 else strides[0] * shape[k + 1] if strides else 1)
+    return layout(shape, tuple(strides), l.dtype, l.device)
 
 
 def key_of(shape, dims: tuple[int, ...], indices) -> tuple:
@@ -235,14 +269,18 @@ def check_now(shape, dims, indices) -> None:
                 raise IndexError(f"index {bad} is out of bounds for dimension {d} with size {n}")
 
 
+def _early(arguments: list) -> None:
+    check_now(layout_of(arguments[0]).shape, arguments[1], arguments[2])
+
+
+_index.operation.early = _early
+_index_put.operation.early = _early
+
+
 def gather_at(t: Tensor, advanced: list[Tensor | None]) -> Tensor:
     dims = tuple([d for d, i in enumerate(advanced) if i is not None])
     indices = [i for i in advanced if i is not None]
-    misses = tls.walk.misses
-    out = _index(t, dims, indices)
-    if tls.walk.misses != misses:
-        check_now(layout_of(t).shape, dims, indices)
-    return out
+    return _index(t, dims, indices)
 
 
 # --- the public names ------------------------------------------------------------------------------------------------------------
@@ -290,6 +328,16 @@ def write_masked(t: Tensor, mask: Tensor, value) -> None:
     overwrite(t, _where(mask, value, t))
 
 
+def _is_one_mask(index) -> bool:
+    """Whether a single mask is all that is advanced in an index: one value there is a fill, which converts it."""
+    items = index if isinstance(index, tuple) else (index,)
+    found = [x for x in items if isinstance(x, (Tensor, np.ndarray, list, range))]
+    if len(found) != 1:
+        return False
+    x = found[0]
+    return layout_of(x).dtype in (dtypes.bool_, dtypes.uint8) if isinstance(x, Tensor) else np.asarray(x).dtype == bool
+
+
 @function(where="Tensor")
 def __setitem__(self, index, value):
     if isinstance(index, Tensor) and layout_of(index).dtype is dtypes.bool_ and _is_single(value) and fits(index, self):
@@ -305,9 +353,8 @@ def __setitem__(self, index, value):
         dims = tuple([k for k, i in enumerate(advanced) if i is not None])
         indices = [i for i in advanced if i is not None]
         have = layout_of(value).dtype
-        if given and have is not d and layout_of(value).ndim:
+        if given and have is not d and not (layout_of(value).numel == 1 and _is_one_mask(index)):
             raise RuntimeError(f"Index put requires the source and destination dtypes match, got {d} for the destination and {have} for the source.")
-        check_now(layout_of(t).shape, dims, indices)
         overwrite(t, _index_put(t, dims, indices, value.to(d), False))
         return
     shape = layout_of(t).shape
