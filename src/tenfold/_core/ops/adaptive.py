@@ -122,7 +122,8 @@ def _bin_maxima(input, counts):
     place = np.arange(volume(sizes)).reshape(sizes)
     for at in itertools.product(*[range(m) for m in counts]):
         spans = tuple([slice(*bins(k, m)[i]) for i, k, m in zip(at, sizes, counts)])
-        block = input[(..., *spans)].reshape(*lead, -1)
+        block = input[(..., *spans)]
+        block = block.reshape(*lead, volume(block.shape[len(lead) :]))
         best = last_greatest(block)
         values[(..., *at)] = np.take_along_axis(block, best[..., None], -1)[..., 0]
         indices[(..., *at)] = place[spans].reshape(-1)[best]
@@ -283,8 +284,8 @@ def _fractional(input, samples, kernel, counts, d):
         shape = [*lead, *[1] * (2 * axis), m, w]
         place = place[..., None, None] * k + along.reshape(shape)
     order = [*range(len(lead)), *range(len(lead), place.ndim, 2), *range(len(lead) + 1, place.ndim, 2)]
-    place = place.transpose(order).reshape(*lead, -1)
-    block = np.take_along_axis(input.reshape(*lead, -1), place, -1).reshape(*lead, *counts, volume(kernel))
+    place = place.transpose(order).reshape(*lead, volume(counts) * volume(kernel))
+    block = np.take_along_axis(input.reshape(*lead, volume(sizes)), place, -1).reshape(*lead, *counts, volume(kernel))
     best = last_greatest(block)[..., None]
     indices = np.take_along_axis(place.reshape(block.shape), best, -1)[..., 0]
     return np.take_along_axis(block, best, -1)[..., 0], indices

@@ -24,7 +24,9 @@ from .windows import pad_last, reach, volume
 def flat_scatter(g, indices, sizes, unique: bool):
     """Zeros whose last dims are `sizes`, with g added at the indices into them, flattened."""
     lead = g.shape[: g.dim() - len(sizes)]
-    spread = scattered(g.reshape(*lead, -1), len(lead), indices.reshape(*lead, -1), (*lead, volume(sizes)), unique)
+    places = volume(g.shape[len(lead) :])
+    flat = g.reshape(*lead, places), indices.reshape(*lead, places)
+    spread = scattered(flat[0], len(lead), flat[1], (*lead, volume(sizes)), unique)
     return spread.reshape(*lead, *sizes)
 
 
@@ -377,7 +379,8 @@ def _unpool_rule(input: Layout, indices: Layout, sizes) -> Layout:
 
 def _unpool_gradient(g, out, input, indices, sizes):
     lead = input.shape[: input.dim() - len(sizes)]
-    flat = taken(g.reshape(*lead, -1), len(lead), indices.reshape(*lead, -1), False)
+    places = volume(input.shape[len(lead) :])
+    flat = taken(g.reshape(*lead, volume(sizes)), len(lead), indices.reshape(*lead, places), False)
     return flat.reshape(input.shape), None
 
 
@@ -396,7 +399,8 @@ def _unpool(input, indices, sizes):
             f" max_pool returned, and a result as large as what was pooled"
         )
     out = np.zeros((*lead, total), input.dtype)
-    np.put_along_axis(out, indices.reshape(*lead, -1), input.reshape(*lead, -1), -1)
+    places = volume(input.shape[len(lead) :])
+    np.put_along_axis(out, indices.reshape(*lead, places), input.reshape(*lead, places), -1)
     return out.reshape(*lead, *sizes)
 
 
