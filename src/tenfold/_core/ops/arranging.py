@@ -80,7 +80,9 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         )
     places = _places_of(repeats.reshape(-1))
     if output_size is not None and layout_of(places).numel != output_size:
-        raise RuntimeError(f"allocated size does not match required size: output_size is {output_size}, repeats sum to {layout_of(places).numel}")
+        raise RuntimeError(
+            f"allocated size does not match required size: output_size is {output_size}, repeats sum to {layout_of(places).numel}"
+        )
     return index_select(input, d, places)
 
 
@@ -89,7 +91,9 @@ def _places_of(repeats: Tensor) -> Tensor:
     if lay.ndim != 1:
         raise RuntimeError(f"repeat_interleave only accept 1D vector as repeat, this has shape {list(lay.shape)}")
     if lay.dtype not in (dtypes.int64, dtypes.int32):
-        raise NotImplementedError(f"\"repeat_interleave_cpu\" not implemented for '{scalar_name(lay.dtype)}': give counts of int64")
+        raise NotImplementedError(
+            f"\"repeat_interleave_cpu\" not implemented for '{scalar_name(lay.dtype)}': give counts of int64"
+        )
     counts = np.array(repeats.tolist(), np.int64)
     if counts.size and counts.min() < 0:
         raise RuntimeError(f"repeats can not be negative, got {int(counts.min())}")
@@ -195,7 +199,9 @@ def rot90(input, k=1, dims=(0, 1)):
 def _triangle(name: str, fn, doc: str):
     def rule(input, diagonal):
         if input.ndim < 2:
-            raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, this has shape {shape_text(input.shape)}")
+            raise RuntimeError(
+                f"{name}: input tensor must have at least 2 dimensions, this has shape {shape_text(input.shape)}"
+            )
         return layout(input.shape, None, input.dtype, input.device)
 
     def triangle(input, diagonal=0):
@@ -230,5 +236,9 @@ def _triangle_indices(name: str, find, doc: str):
     return function(f, where="torch")
 
 
-tril_indices = _triangle_indices("tril_indices", np.tril_indices, "Rows and columns (2, number) of the places on and below a diagonal.")
-triu_indices = _triangle_indices("triu_indices", np.triu_indices, "Rows and columns (2, number) of the places on and above a diagonal.")
+tril_indices = _triangle_indices(
+    "tril_indices", np.tril_indices, "Rows and columns (2, number) of the places on and below a diagonal."
+)
+triu_indices = _triangle_indices(
+    "triu_indices", np.triu_indices, "Rows and columns (2, number) of the places on and above a diagonal."
+)

@@ -28,7 +28,9 @@ def bounded(index: np.ndarray, n: int, dim: int, error=RuntimeError, lead="") ->
     if index.size and (index.min() < 0 or index.max() >= n):
         at = [int(k) for k in np.argwhere((index < 0) | (index >= n))[0]]
         bad = int(index[tuple(at)])
-        raise error(f"{lead}index {bad} is out of bounds for dimension {dim} with size {n} (at position {at} of the index)")
+        raise error(
+            f"{lead}index {bad} is out of bounds for dimension {dim} with size {n} (at position {at} of the index)"
+        )
     return index
 
 
@@ -113,7 +115,11 @@ def take_along_dim(input, indices, dim=None, *, out=None):
             f"and {have.ndim} dimensions for indices"
         )
     d = dim_index(dim, lay.ndim)
-    wanted = list(broadcast_shapes([*lay.shape[:d], 1, *lay.shape[d + 1 :]], [*have.shape[:d], 1, *have.shape[d + 1 :]])) if lay.ndim else []
+    wanted = (
+        list(broadcast_shapes([*lay.shape[:d], 1, *lay.shape[d + 1 :]], [*have.shape[:d], 1, *have.shape[d + 1 :]]))
+        if lay.ndim
+        else []
+    )
     if lay.ndim:
         input = expand(input, [*wanted[:d], lay.shape[d], *wanted[d + 1 :]])
         indices = expand(indices, [*wanted[:d], have.shape[d], *wanted[d + 1 :]])
@@ -262,7 +268,9 @@ def _product_gradient(g, out, input, src, include_self, put, get):
 def _scatter_rule(input: Layout, dim: int, index: Layout, src: Layout, how, include_self) -> Layout:
     check_index("scatter", index)
     if input.dtype is not src.dtype and not src.number:
-        raise RuntimeError(f"scatter(): Expected self.dtype to be equal to src.dtype, got {input.dtype} and {src.dtype}")
+        raise RuntimeError(
+            f"scatter(): Expected self.dtype to be equal to src.dtype, got {input.dtype} and {src.dtype}"
+        )
     if how in ("amax", "amin") and input.dtype.is_complex:
         raise RuntimeError(f"scatter(): {how} is not defined for complex numbers ({input.dtype}), which have no order")
     if index.numel:
@@ -352,7 +360,9 @@ def _scatter_any(input, dim, index, src=None, *, value=None, reduce=None):
     if how is None:
         raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce!r}")
     if src is None and value is None:
-        raise TypeError("scatter() received an invalid combination of arguments: give `src` (a tensor) or `value` (a number)")
+        raise TypeError(
+            "scatter() received an invalid combination of arguments: give `src` (a tensor) or `value` (a number)"
+        )
     return _into(input, dim, index, value if src is None else src, how, True)
 
 
@@ -367,10 +377,14 @@ def _scatter_reduce_any(input, dim, index, src, reduce, *, include_self=True):
 
 
 scatter = _publish(
-    _scatter_any, "scatter", "input with src (a tensor or a number) written at `index` along a dim: out[index[i][j]][j] = src[i][j] for dim 0."
+    _scatter_any,
+    "scatter",
+    "input with src (a tensor or a number) written at `index` along a dim: out[index[i][j]][j] = src[i][j] for dim 0.",
 )
 scatter_add = _publish(
-    _scatter_add_any, "scatter_add", "input with src added at `index` along a dim: out[index[i][j]][j] += src[i][j] for dim 0."
+    _scatter_add_any,
+    "scatter_add",
+    "input with src added at `index` along a dim: out[index[i][j]][j] += src[i][j] for dim 0.",
 )
 scatter_reduce = _publish(
     _scatter_reduce_any,

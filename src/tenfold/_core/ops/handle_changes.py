@@ -59,7 +59,9 @@ def _grow(tensor: Tensor, count: int) -> None:
         flushing.flush(tls.walk)
     old = flushing.realise(tensor)
     if st.exported and is_exported(st):
-        raise RuntimeError("Trying to resize storage that is not resizable: NumPy shares its memory; clone() the tensor first")
+        raise RuntimeError(
+            "Trying to resize storage that is not resizable: NumPy shares its memory; clone() the tensor first"
+        )
     mem = np.zeros(count, old.dtype)
     mem[: old.size] = old
     st.mem = mem
@@ -79,7 +81,9 @@ def _read_as(tensor: Tensor, shape: tuple[int, ...], strides, offset: int) -> Te
 
 def _resize(tensor: Tensor, shape: tuple[int, ...], memory_format, name: str) -> Tensor:
     if requires_grad(tensor):
-        raise RuntimeError(f"cannot resize variables that require grad: {name} takes a tensor without; detach() it first")
+        raise RuntimeError(
+            f"cannot resize variables that require grad: {name} takes a tensor without; detach() it first"
+        )
     for i, n in enumerate(shape):
         if n < 0:
             raise RuntimeError(f"{name}: negative size {n} at dim {i} of {list(shape)}")
@@ -121,7 +125,9 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     given = source._tensor if whole else source
     have = layout_of(given)
     if have.dtype is not lay.dtype:
-        raise RuntimeError(f"Could not set tensor of type {have.dtype} to a tensor of type {lay.dtype}: both must have one dtype")
+        raise RuntimeError(
+            f"Could not set tensor of type {have.dtype} to a tensor of type {lay.dtype}: both must have one dtype"
+        )
     place(self)
     st = place(given)
     st.shared = True

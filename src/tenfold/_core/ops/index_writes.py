@@ -67,9 +67,13 @@ def _check_rows(name: str, input, dim, index, source) -> int:
     count = have.shape[d] if have.ndim > d else 1
     if count != at.numel:
         error = IndexError if name == "index_copy" else RuntimeError
-        raise error(f"{name}_(): Number of indices ({at.numel}) should be equal to source.size(dim): ({count}), for dim: {d}")
+        raise error(
+            f"{name}_(): Number of indices ({at.numel}) should be equal to source.size(dim): ({count}), for dim: {d}"
+        )
     others = [n for k, n in enumerate(lay.shape) if k != d]
-    if [n for k, n in enumerate(have.shape) if k != d] != others and not (lay.ndim == 0 or have.ndim == 0 and not others):
+    if [n for k, n in enumerate(have.shape) if k != d] != others and not (
+        lay.ndim == 0 or have.ndim == 0 and not others
+    ):
         error = IndexError if name == "index_copy" and lay.ndim != have.ndim else RuntimeError
         raise error(
             "source tensor shape must match self tensor shape, excluding the specified dimension. "
@@ -97,7 +101,9 @@ def _index_copy(input, dim, index, source):
 def _index_reduce(input, dim, index, source, reduce, *, include_self=True):
     if reduce not in UFUNCS or reduce == "sum":
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
-    return _write_rows(input, _check_rows("index_reduce", input, dim, index, source), index, source, reduce, include_self)
+    return _write_rows(
+        input, _check_rows("index_reduce", input, dim, index, source), index, source, reduce, include_self
+    )
 
 
 def _index_fill(input, dim, index, value):
@@ -108,7 +114,9 @@ def _index_fill(input, dim, index, value):
         raise RuntimeError(f"index_fill_(): Expected dtype int64 for index, got {at.dtype}")
     if isinstance(value, Tensor):
         if layout_of(value).ndim:
-            raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {layout_of(value).ndim} dimension(s).")
+            raise RuntimeError(
+                f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {layout_of(value).ndim} dimension(s)."
+            )
         if layout_of(value).dtype is not lay.dtype:
             value = value.to(lay.dtype)
     elif isinstance(value, complex) and not lay.dtype.is_complex:
@@ -118,7 +126,12 @@ def _index_fill(input, dim, index, value):
     return _write_rows(input, d, _from_front(index, n), value, "set", True)
 
 
-@primitive(rule=lambda index, n: index if index.contig else layout(index.shape, None, index.dtype, index.device), name="from_front", where="", differentiable=False)
+@primitive(
+    rule=lambda index, n: index if index.contig else layout(index.shape, None, index.dtype, index.device),
+    name="from_front",
+    where="",
+    differentiable=False,
+)
 def _from_front(index, n):
     if index.size and index.max() >= n or index.size and index.min() < -n:
         bad = int(index[(index < -n) | (index >= n)].reshape(-1)[0])
@@ -130,10 +143,14 @@ def _put(input, index, source, accumulate=False):
     check_long("put_", index)
     lay, have = layout_of(input), layout_of(source)
     if lay.dtype is not have.dtype:
-        raise RuntimeError(f"put_(): self and source expected to have the same dtype, but got self.dtype = {lay.dtype} and source.dtype = {have.dtype}")
+        raise RuntimeError(
+            f"put_(): self and source expected to have the same dtype, but got self.dtype = {lay.dtype} and source.dtype = {have.dtype}"
+        )
     count = layout_of(index).numel
     if count != have.numel:
-        raise IndexError(f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {have.numel}, index.numel() = {count}")
+        raise IndexError(
+            f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {have.numel}, index.numel() = {count}"
+        )
     if count and not lay.numel:
         raise IndexError("put_(): tried to put elements into an empty tensor")
     places = reshape(index, (count,))
@@ -143,12 +160,16 @@ def _put(input, index, source, accumulate=False):
 
 def _index_put_public(input, indices, values, accumulate=False):
     if not isinstance(indices, (tuple, list)):
-        raise TypeError(f"index_put(): argument 'indices' (position 2) must be tuple of Tensors, not {type(indices).__name__}")
+        raise TypeError(
+            f"index_put(): argument 'indices' (position 2) must be tuple of Tensors, not {type(indices).__name__}"
+        )
     if not isinstance(values, Tensor):
         raise TypeError(f"index_put(): argument 'values' (position 3) must be Tensor, not {type(values).__name__}")
     lay, have = layout_of(input), layout_of(values)
     if lay.dtype is not have.dtype:
-        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {lay.dtype} for the destination and {have.dtype} for the source.")
+        raise RuntimeError(
+            f"Index put requires the source and destination dtypes match, got {lay.dtype} for the destination and {have.dtype} for the source."
+        )
     dims, found = advanced_indices(input, indices)
     return _index_put(input, dims, found, values, bool(accumulate))
 

@@ -129,7 +129,9 @@ def _as_tensor(x) -> Any:
         return bool(x)
     if hasattr(x, "__index__"):
         return operator.index(x)
-    raise TypeError(f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(x).__name__})")
+    raise TypeError(
+        f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(x).__name__})"
+    )
 
 
 def _realised(t: Tensor) -> bool:
@@ -175,7 +177,9 @@ def _index_rule(input: Layout, dims, indices) -> Layout:
         shape, front = result_shape(input.shape, dims, indices)
     except RuntimeError:
         shapes = ", ".join(str(list(l.shape)) for l in indices)
-        raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}") from None
+        raise IndexError(
+            f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
+        ) from None
     return layout(shape, _result_strides(input, shape, dims, front, indices), input.dtype, input.device)
 
 
@@ -183,7 +187,9 @@ def _result_strides(input: Layout, shape, dims, front: int, indices: list[Layout
     """The dims keep the order that they have in input's memory; those of the indices that of the indices'."""
     rest = [d for d in range(input.ndim) if d not in dims]
     wide = shape[front : len(shape) - (len(rest) - front)]  # the indices' shape, broadcast
-    operands = [(*[input.strides[d] for d in rest[:front]], *[0] * len(wide), *[input.strides[d] for d in rest[front:]])]
+    operands = [
+        (*[input.strides[d] for d in rest[:front]], *[0] * len(wide), *[input.strides[d] for d in rest[front:]])
+    ]
     for l in indices:
         own = _stretched(l, wide)
         among = (*[1] * front, *wide, *[1] * (len(rest) - front))
@@ -236,7 +242,9 @@ def _index(input, dims, indices):
 def _put_rule(input: Layout, dims, indices, value: Layout, accumulate: bool) -> Layout:
     shape = _index_rule(input, dims, indices).shape
     if broadcast_shapes(shape, value.shape) != shape:
-        raise RuntimeError(f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of shape {list(shape)}")
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of shape {list(shape)}"
+        )
     return layout(input.shape, input.strides if input.dense and not input.contig else None, input.dtype, input.device)
 
 
@@ -244,7 +252,11 @@ def _put_gradient(g, out, input, dims, indices, value, accumulate):
     by_value = _index(g, dims, list(indices))
     if accumulate:
         return (g, *[None for _ in indices], by_value)
-    return (_index_put(g, dims, list(indices), filled(size(()), 0, g.dtype, "cpu"), False), *[None for _ in indices], by_value)
+    return (
+        _index_put(g, dims, list(indices), filled(size(()), 0, g.dtype, "cpu"), False),
+        *[None for _ in indices],
+        by_value,
+    )
 
 
 @primitive(rule=_put_rule, gradient=_put_gradient, name="index_put", where="")
@@ -291,7 +303,9 @@ def __getitem__(self, index):
     kind = type(index)
     if kind is int:
         if not layout_of(self).ndim:
-            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number")
+            raise IndexError(
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
+            )
         return pick(self, 0, index)
     if kind is slice and layout_of(self).ndim:
         r = slice_of(self, 0, index)
@@ -348,13 +362,19 @@ def __setitem__(self, index, value):
     d = layout_of(self).dtype
     given = isinstance(value, Tensor)
     if not given:
-        value = filled(size(()), value, d, layout_of(self).device) if isinstance(value, (bool, int, float, complex)) else tensor(value, dtype=d)
+        value = (
+            filled(size(()), value, d, layout_of(self).device)
+            if isinstance(value, (bool, int, float, complex))
+            else tensor(value, dtype=d)
+        )
     if any(a is not None for a in advanced):
         dims = tuple([k for k, i in enumerate(advanced) if i is not None])
         indices = [i for i in advanced if i is not None]
         have = layout_of(value).dtype
         if given and have is not d and not (layout_of(value).numel == 1 and _is_one_mask(index)):
-            raise RuntimeError(f"Index put requires the source and destination dtypes match, got {d} for the destination and {have} for the source.")
+            raise RuntimeError(
+                f"Index put requires the source and destination dtypes match, got {d} for the destination and {have} for the source."
+            )
         overwrite(t, _index_put(t, dims, indices, value.to(d), False))
         return
     shape = layout_of(t).shape
@@ -366,7 +386,9 @@ def __setitem__(self, index, value):
         try:
             value = value.expand(shape)
         except RuntimeError:
-            bad = next((k for k in range(-1, -len(have) - 1, -1) if len(have) > len(shape) or have[k] not in (1, shape[k])), 0)
+            bad = next(
+                (k for k in range(-1, -len(have) - 1, -1) if len(have) > len(shape) or have[k] not in (1, shape[k])), 0
+            )
             raise RuntimeError(
                 f"The expanded size of the tensor ({shape[bad] if shape and -bad <= len(shape) else 1}) must match the existing size ({have[bad]}) at non-singleton dimension {max(len(shape) + bad, 0)}.  Target sizes: {list(shape)}.  Tensor sizes: {list(have)}"
             ) from None

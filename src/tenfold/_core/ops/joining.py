@@ -36,7 +36,9 @@ def _cat_rule(tensors, dim) -> Layout:
         return layout(lays[0].shape, None, d, lays[0].device)
     first = real[0]
     if first.ndim == 0:
-        raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated: give it a dim with unsqueeze, or use stack")
+        raise RuntimeError(
+            "zero-dimensional tensor (at position 0) cannot be concatenated: give it a dim with unsqueeze, or use stack"
+        )
     k = dim_index(dim, first.ndim)
     total = 0
     for i, l in enumerate(lays):
@@ -117,7 +119,9 @@ def cat(tensors, dim=0, *, out=None, axis=None):
 
 def _sequence(tensors, name: str) -> list[Tensor]:
     if isinstance(tensors, Tensor) or not isinstance(tensors, (list, tuple)):
-        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}")
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}"
+        )
     items = list(tensors)
     if not items:
         if name == "cat":
@@ -136,7 +140,9 @@ def _stack_rule(tensors, dim) -> Layout:
     for i, l in enumerate(lays[1:], 1):
         d = promote(d, l.dtype)
         if l.shape != first.shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {shape_text(first.shape)} at entry 0 and {shape_text(l.shape)} at entry {i}")
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {shape_text(first.shape)} at entry 0 and {shape_text(l.shape)} at entry {i}"
+            )
     return layout(size((*first.shape[:dim], len(lays), *first.shape[dim:])), None, d, first.device)
 
 
@@ -212,15 +218,23 @@ def meshgrid(*tensors, indexing=None):
     if not items:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     if indexing is None:
-        warnings.warn('meshgrid: give indexing="ij" or indexing="xy"; "ij" is taken where none is given.', UserWarning, stacklevel=2)
+        warnings.warn(
+            'meshgrid: give indexing="ij" or indexing="xy"; "ij" is taken where none is given.',
+            UserWarning,
+            stacklevel=2,
+        )
     elif indexing not in ("ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     lays = [layout_of(t) for t in items]
     for lay in lays:
         if lay.ndim > 1:
-            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got shape {list(lay.shape)}")
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got shape {list(lay.shape)}"
+            )
         if lay.dtype is not lays[0].dtype:
-            raise RuntimeError(f"meshgrid expects all tensors to have the same dtype, not {lays[0].dtype} and {lay.dtype}")
+            raise RuntimeError(
+                f"meshgrid expects all tensors to have the same dtype, not {lays[0].dtype} and {lay.dtype}"
+            )
     swapped = indexing == "xy" and len(items) >= 2
     order = [1, 0, *range(2, len(items))] if swapped else list(range(len(items)))
     shape = [lays[k].numel for k in order]

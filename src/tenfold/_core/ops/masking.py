@@ -17,7 +17,9 @@ from .indexing import check_apart, store_exactly
 
 def _where_rule(condition: Layout, input: Layout, other: Layout) -> Layout:
     if condition.dtype not in (dtypes.bool_, dtypes.uint8):
-        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}")
+        raise RuntimeError(
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}"
+        )
     d = promoted([input, other])
     lays = [condition, input, other]
     shape = broadcast_shapes(*[l.shape for l in lays])
@@ -63,7 +65,9 @@ def _masked_fill_rule(input: Layout, mask: Layout, value) -> Layout:
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}")
     if value.number is None and value.ndim:
-        raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+        raise RuntimeError(
+            f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
+        )
     if value.dtype.category > input.dtype.category and not (input.dtype is dtypes.bool_ and value.number):
         raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
     shape = broadcast_shapes(input.shape, mask.shape)
@@ -75,7 +79,14 @@ def _masked_fill_gradient(g, out, input, mask, value):
     return _masked_fill(g, mask, 0), None, by_value
 
 
-@primitive(rule=_masked_fill_rule, gradient=_masked_fill_gradient, data=("value",), inplace=True, where="torch Tensor", name="masked_fill")
+@primitive(
+    rule=_masked_fill_rule,
+    gradient=_masked_fill_gradient,
+    data=("value",),
+    inplace=True,
+    where="torch Tensor",
+    name="masked_fill",
+)
 def _masked_fill(input, mask, value):
     """input with value (a number or a 0-d tensor) where mask is true."""
     return np.where(mask, np.asarray(value).astype(input.dtype), input)
@@ -94,7 +105,9 @@ def nonzero(input, *, as_tuple=False, out=None):
     found = np.nonzero(np.atleast_1d(values))
     count = len(found[0])
     r = from_array(np.stack(found).astype(np.int64) if ndim else np.empty((0, count), np.int64), dtypes.int64)
-    r._lay = layout(size((count, ndim)), (1, count) if count else None, dtypes.int64)  # dim after dim, as they are found
+    r._lay = layout(
+        size((count, ndim)), (1, count) if count else None, dtypes.int64
+    )  # dim after dim, as they are found
     return r if out is None else store_exactly(out, r, "nonzero")
 
 
@@ -110,7 +123,9 @@ def masked_select(input, mask, *, out=None):
 
 def _masked_scatter_rule(input: Layout, mask: Layout, source: Layout) -> Layout:
     if input.dtype is not source.dtype:
-        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got {input.dtype} and {source.dtype}")
+        raise RuntimeError(
+            f"masked_scatter: expected self and source to have same dtypes but got {input.dtype} and {source.dtype}"
+        )
     return layout(broadcast_shapes(input.shape, mask.shape), None, input.dtype, input.device)
 
 

@@ -45,7 +45,9 @@ def ints(args: tuple, name: str, what: str = "size") -> tuple[int, ...]:
         return tuple([operator.index(n) for n in args])
     except TypeError:
         bad = next(n for n in args if not hasattr(n, "__index__"))
-        raise TypeError(f"{name}(): argument '{what}' must be tuple of ints, but found element of type {type(bad).__name__}") from None
+        raise TypeError(
+            f"{name}(): argument '{what}' must be tuple of ints, but found element of type {type(bad).__name__}"
+        ) from None
 
 
 # --- one shape for another ------------------------------------------------------------------------------------------------
@@ -66,7 +68,9 @@ def infer_size(shape: tuple[int, ...], count: int, name: str) -> tuple[int, ...]
             known *= n
     if unknown is not None:
         if known == 0 and count == 0:
-            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be any value and is ambiguous")
+            raise RuntimeError(
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be any value and is ambiguous"
+            )
         if known and count % known == 0:
             return shape[:unknown] + (count // known,) + shape[unknown + 1 :]
     elif known == count:
@@ -108,7 +112,11 @@ def view(input, *shape, **more):
     Args: shape: ints, one of which may be -1; or a dtype."""
     if "size" in more:
         shape = (more["size"],)
-    if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)) and (hasattr(shape[0], "itemsize") or "dtype" in more):
+    if (
+        len(shape) == 1
+        and not isinstance(shape[0], (int, tuple, list))
+        and (hasattr(shape[0], "itemsize") or "dtype" in more)
+    ):
         return view_as_dtype(input, shape[0])
     if "dtype" in more:
         return view_as_dtype(input, more["dtype"])
@@ -132,7 +140,9 @@ def view_as_dtype(t: Tensor, d) -> Tensor:
     if d is lay.dtype:
         return new_view(t, lay, 0, "View")
     if t.requires_grad:
-        raise RuntimeError("view: reading a tensor that requires grad as another dtype has no gradient; detach() it first")
+        raise RuntimeError(
+            "view: reading a tensor that requires grad as another dtype has no gradient; detach() it first"
+        )
     t = _realised(t)
     lay = layout_of(t)
     old, new = lay.dtype.itemsize, d.itemsize
@@ -141,7 +151,9 @@ def view_as_dtype(t: Tensor, d) -> Tensor:
     if lay.ndim == 0:
         raise RuntimeError(f"self.dim() cannot be 0 to view {lay.dtype} as {d} (different element sizes)")
     if lay.strides[-1] != 1:
-        raise RuntimeError(f"self.stride(-1) must be 1 to view {lay.dtype} as {d} (different element sizes), but got {lay.strides[-1]}")
+        raise RuntimeError(
+            f"self.stride(-1) must be 1 to view {lay.dtype} as {d} (different element sizes), but got {lay.strides[-1]}"
+        )
     if old > new:
         k = old // new
         shape = (*lay.shape[:-1], lay.shape[-1] * k)
@@ -149,7 +161,9 @@ def view_as_dtype(t: Tensor, d) -> Tensor:
         return _as_other_size(t, layout(size(shape), strides, d, lay.device), t._off * k)
     k = new // old
     if lay.shape[-1] % k or any(s % k for s in lay.strides[:-1]) or t._off % k:
-        raise RuntimeError(f"self.size(-1) must be divisible by {k} to view {lay.dtype} as {d} (different element sizes), but got {lay.shape[-1]}")
+        raise RuntimeError(
+            f"self.size(-1) must be divisible by {k} to view {lay.dtype} as {d} (different element sizes), but got {lay.shape[-1]}"
+        )
     shape = (*lay.shape[:-1], lay.shape[-1] // k)
     strides = (*[s // k for s in lay.strides[:-1]], 1)
     return _as_other_size(t, layout(size(shape), strides, d, lay.device), t._off // k)
@@ -179,7 +193,9 @@ def reshape(input, *shape, **more):
     full = infer_size(wanted, lay.numel, "reshape")
     strides = view_strides(lay, full)
     if strides is None:
-        return viewed(clone(input, memory_format="contiguous"), "View", wanted, lambda l: (full, contiguous_strides(full), 0))
+        return viewed(
+            clone(input, memory_format="contiguous"), "View", wanted, lambda l: (full, contiguous_strides(full), 0)
+        )
     return viewed(input, "View", wanted, lambda l: (full, strides, 0))
 
 
@@ -188,7 +204,12 @@ def _copy_rule(input, memory_format):
         if input.dense:
             return layout(input.shape, None if input.contig else input.strides, input.dtype, input.device)
         return layout(input.shape, shapes.result_strides(input.shape, [input]), input.dtype, input.device)
-    return layout(input.shape, None if memory_format == "contiguous" else channels_last_strides(input.shape), input.dtype, input.device)
+    return layout(
+        input.shape,
+        None if memory_format == "contiguous" else channels_last_strides(input.shape),
+        input.dtype,
+        input.device,
+    )
 
 
 def channels_last_strides(shape) -> tuple[int, ...]:
@@ -284,7 +305,9 @@ def t(input):
 
     def make(lay):
         if lay.ndim > 2:
-            raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {lay.ndim}D. Use transpose or permute.")
+            raise RuntimeError(
+                f"t() expects a tensor with <= 2 dimensions, but self is {lay.ndim}D. Use transpose or permute."
+            )
         return tuple(reversed(lay.shape)), tuple(reversed(lay.strides)), 0
 
     return viewed(input, "T", (), make)
@@ -360,7 +383,9 @@ def expand(self, *sizes, **more):
             step = lay.strides[i - pad] if i >= pad else None
             if want == -1:
                 if i < pad:
-                    raise RuntimeError(f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}")
+                    raise RuntimeError(
+                        f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}"
+                    )
                 want = have
             if want < 0:
                 raise RuntimeError(f"expand: size {want} of dimension {i} is negative")
@@ -393,7 +418,9 @@ def select(input, dim, index):
     found = lay.views.get(("Select", d))
     if found is None:
         rest = [k for k in range(lay.ndim) if k != d]
-        found = lay.views["Select", d] = layout(size([lay.shape[k] for k in rest]), tuple([lay.strides[k] for k in rest]), lay.dtype, lay.device)
+        found = lay.views["Select", d] = layout(
+            size([lay.shape[k] for k in rest]), tuple([lay.strides[k] for k in rest]), lay.dtype, lay.device
+        )
     return new_view(input, found, (i + n if i < 0 else i) * lay.strides[d], "Select")
 
 
@@ -438,7 +465,9 @@ def as_strided(input, size, stride, storage_offset=None):
     if len(shape) != len(strides):
         raise RuntimeError(f"mismatch in length of strides and shape: {len(shape)} sizes and {len(strides)} strides")
     if any(s < 0 for s in strides):
-        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(strides)}")
+        raise RuntimeError(
+            f"as_strided: Negative strides are not supported at the moment, got strides: {list(strides)}"
+        )
     if any(n < 0 for n in shape):
         raise RuntimeError(f"as_strided: negative size in {list(shape)}")
     st = place(input)
@@ -457,5 +486,3 @@ def as_strided(input, size, stride, storage_offset=None):
 def detach(input):
     """A view without history: it never requires grad."""
     return _detach(input)
-
-

@@ -61,9 +61,13 @@ def split_with_sizes(input, split_sizes, dim=0):
     sizes = ints((split_sizes,), "split_with_sizes", "split_sizes")
     n = lay.shape[d]
     if any(k < 0 for k in sizes):
-        raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(sizes)}")
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(sizes)}"
+        )
     if sum(sizes) != n:
-        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), but got split_sizes={list(sizes)}")
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), but got split_sizes={list(sizes)}"
+        )
     return pieces(input, d, sizes)
 
 
@@ -98,14 +102,20 @@ def tensor_split(input, indices_or_sections=None, dim=0, *, indices=None, sectio
     if isinstance(wanted, Tensor):
         cuts = layout_of(wanted)
         if cuts.dtype is not int64:
-            raise RuntimeError(f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {cuts.dtype}")
+            raise RuntimeError(
+                f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {cuts.dtype}"
+            )
         if cuts.ndim > 1:
-            raise RuntimeError(f"tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a tensor with {cuts.ndim} dims")
+            raise RuntimeError(
+                f"tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a tensor with {cuts.ndim} dims"
+            )
         wanted = wanted.tolist()
     if isinstance(wanted, (tuple, list)):
         return _cut_before(input, d, ints((wanted,), "tensor_split", "indices"))
     if not hasattr(wanted, "__index__"):
-        raise TypeError(f"tensor_split(): argument 'indices_or_sections' must be int, tuple of ints or Tensor, not {type(wanted).__name__}")
+        raise TypeError(
+            f"tensor_split(): argument 'indices_or_sections' must be int, tuple of ints or Tensor, not {type(wanted).__name__}"
+        )
     k = int(wanted)
     if k <= 0:
         raise RuntimeError(f"number of sections must be larger than 0, got {k}")
@@ -131,7 +141,9 @@ def _split_along(name: str, least: int, dim, doc: str):
         wanted = next((x for x in (indices_or_sections, indices, sections) if x is not None), None)
         lay = layout_of(input)
         if lay.ndim < least:
-            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, but got a tensor with {lay.ndim} dimensions!")
+            raise RuntimeError(
+                f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, but got a tensor with {lay.ndim} dimensions!"
+            )
         d = min(dim, lay.ndim - 1)
         if hasattr(wanted, "__index__") and not isinstance(wanted, Tensor):
             if wanted == 0 or lay.shape[d] % wanted:
@@ -145,6 +157,8 @@ def _split_along(name: str, least: int, dim, doc: str):
     return function(f)
 
 
-hsplit = _split_along("hsplit", 1, 1, "A tuple of views along dim 1 (dim 0 of a vector): equal pieces, or cut before the places given.")
+hsplit = _split_along(
+    "hsplit", 1, 1, "A tuple of views along dim 1 (dim 0 of a vector): equal pieces, or cut before the places given."
+)
 vsplit = _split_along("vsplit", 2, 0, "A tuple of views along dim 0: equal pieces, or cut before the places given.")
 dsplit = _split_along("dsplit", 3, 2, "A tuple of views along dim 2: equal pieces, or cut before the places given.")

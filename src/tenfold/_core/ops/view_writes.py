@@ -33,7 +33,9 @@ def _like_rule(input: Layout) -> Layout:
     return layout(input.shape, input.strides if _apart(input) and not input.contig else None, input.dtype, input.device)
 
 
-@primitive(rule=_like_rule, raw=True, gradient=lambda g, out, input: g, name="clone_strided", where="", grad_name="Clone")
+@primitive(
+    rule=_like_rule, raw=True, gradient=lambda g, out, input: g, name="clone_strided", where="", grad_name="Clone"
+)
 def _copy_with_strides(input):
     return input.copy()
 
@@ -50,7 +52,9 @@ def _check_source(src, want, name: str) -> None:
         raise TypeError(f"{name}(): argument 'src' must be Tensor, not {type(src).__name__}")
     have = layout_of(src).shape
     if have != want:
-        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(have)}, slice size = {list(want)} ({name})")
+        raise RuntimeError(
+            f"expected src to have a size equal to the slice of self. src size = {list(have)}, slice size = {list(want)} ({name})"
+        )
 
 
 @operation(name="select_scatter", where="", grad_name="SelectScatter")
@@ -160,7 +164,9 @@ def _block_diag_rule(blocks) -> Layout:
     rows = columns = 0
     for i, l in enumerate(blocks):
         if l.ndim > 2:
-            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {l.ndim} dimensions")
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {l.ndim} dimensions"
+            )
         m, n = _block_shape(l.shape)
         rows += m
         columns += n

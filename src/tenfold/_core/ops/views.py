@@ -114,7 +114,9 @@ def unflatten(input, dim, sizes):
     if -1 in wanted and known and n % known == 0:
         wanted = tuple([n // known if k == -1 else k for k in wanted])
     if numel(wanted) != n:
-        raise RuntimeError(f"unflatten: Provided sizes {list(wanted)} don't multiply up to the size of dim {d} ({n}) in the input tensor")
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(wanted)} don't multiply up to the size of dim {d} ({n}) in the input tensor"
+        )
     return view(input, (*lay.shape[:d], *wanted, *lay.shape[d + 1 :]))
 
 
@@ -169,7 +171,9 @@ def movedim(input, source, destination):
     n = layout_of(input).ndim
     given = [x if isinstance(x, (tuple, list)) else (x,) for x in (source, destination)]
     if len(given[0]) != len(given[1]):
-        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(given[0])} dims) should contain the same number of dims as destination ({list(given[1])} dims)")
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({list(given[0])} dims) should contain the same number of dims as destination ({list(given[1])} dims)"
+        )
     froms, tos = ([dim_index(d, n) for d in x] for x in given)
     for what, dims in (("source", froms), ("destination", tos)):
         if len(set(dims)) != len(dims):
@@ -186,7 +190,9 @@ def adjoint(input):
     """Matrices transposed and conjugated."""
     lay = layout_of(input)
     if lay.ndim == 1:
-        raise RuntimeError(f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {lay.ndim}-D tensor.")
+        raise RuntimeError(
+            f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {lay.ndim}-D tensor."
+        )
     turned = transpose(input, -2, -1) if lay.ndim else new_view(input, lay, 0, "Alias")
     return turned.conj() if lay.dtype.is_complex else turned
 
@@ -215,7 +221,9 @@ def _conjugate_transposed(self):
     """A matrix transposed and conjugated."""
     n = layout_of(self).ndim
     if n not in (0, 2):
-        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {n}-D tensor. For batches of matrices use .mH")
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {n}-D tensor. For batches of matrices use .mH"
+        )
     return adjoint(self) if n else self.conj()
 
 
@@ -227,7 +235,12 @@ def _conjugate_matrix_transposed(self):
     return adjoint(self)
 
 
-for _name, _get in (("T", _flipped), ("mT", _matrix_transposed), ("H", _conjugate_transposed), ("mH", _conjugate_matrix_transposed)):
+for _name, _get in (
+    ("T", _flipped),
+    ("mT", _matrix_transposed),
+    ("H", _conjugate_transposed),
+    ("mH", _conjugate_matrix_transposed),
+):
     publish(property(_get), _name, "Tensor")
 
 
@@ -333,7 +346,9 @@ def view_as_complex(input):
     """Real numbers with a last dim of 2 read as complex ones: a view."""
     lay = layout_of(input)
     if lay.dtype not in (dtypes.float32, dtypes.float64):
-        raise RuntimeError(f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {scalar_name(lay.dtype)}")
+        raise RuntimeError(
+            f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {scalar_name(lay.dtype)}"
+        )
     if not lay.ndim:
         raise RuntimeError("Input tensor must have one or more dimensions")
     if lay.shape[-1] != 2:
