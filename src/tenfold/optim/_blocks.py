@@ -248,12 +248,12 @@ class Block:
 class GroupPlan:
     """The blocks of one param group, and what must still be true for them to serve another step."""
 
-    __slots__ = ("blocks", "group", "has_grad", "params")
+    __slots__ = ("blocks", "grad_types", "group", "params")
 
-    def __init__(self, group: dict, params: list, has_grad: list[bool], blocks: list[Block]) -> None:
+    def __init__(self, group: dict, params: list, grad_types: list[type], blocks: list[Block]) -> None:
         self.group = group
         self.params = params
-        self.has_grad = has_grad
+        self.grad_types = grad_types  # None's where there is no gradient; empty if the plan is for one step only
         self.blocks = blocks
 
     def take(self, group: dict) -> bool:
@@ -262,7 +262,7 @@ class GroupPlan:
         if group is not self.group or len(params) != len(self.params) or not all(map(is_, params, self.params)):
             return False
         grads = [p.grad for p in params]
-        if [g is not None for g in grads] != self.has_grad:
+        if list(map(type, grads)) != self.grad_types:
             return False
         for block in self.blocks:
             block.take(grads)
@@ -288,11 +288,15 @@ def _state_of(optimizer: Any, group: dict, p: Any) -> ParamState:
 def plan_group(optimizer: Any, group: dict, params: list) -> GroupPlan:
     """Sort the parameters that have a gradient into blocks, making the state of those that come for the first time."""
     grads = [p.grad for p in params]
+    grad_types = list(map(type, grads))
     rows: dict[tuple, tuple[dict, tuple, list]] = {}
     for i, (p, grad) in enumerate(zip(params, grads, strict=True)):
         if grad is None:
             continue
         optimizer.check_grad(group, p, grad)
+        if grad.is_sparse:
+            grads[i] = grad.to_dense()
+            grad_types = []
         state = _state_of(optimizer, group, p)
         counters = {name: float(state[name]) for name in optimizer.counters}
         dtypes = tuple(counter_dtype_of(state[name]) for name in optimizer.counters)
@@ -305,7 +309,7 @@ def plan_group(optimizer: Any, group: dict, params: list) -> GroupPlan:
         for state in block.states:
             state.rest(counters, dtypes)
         blocks.append(block)
-    return GroupPlan(group, params, [g is not None for g in grads], blocks)
+    return GroupPlan(group, params, grad_types, blocks)
 
 
 def layers(params: list) -> Iterator[list]:

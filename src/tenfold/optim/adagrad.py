@@ -43,6 +43,8 @@ class Adagrad(Optimizer):
     Source: Duchi et al., "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization", 2011.
     """
 
+    takes_sparse = True
+
     def __init__(
         self,
         params: ParamsT,

@@ -119,6 +119,7 @@ class Optimizer:
 
     # Names of the state entries that are one number for each parameter; they rest as Python numbers between steps
     counters: tuple[str, ...] = ("step",)
+    takes_sparse = False  # whether sparse gradients are made dense, or refused
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -163,8 +164,12 @@ class Optimizer:
 
     def check_grad(self, group: dict[str, Any], p: Tensor, grad: Tensor) -> None:
         """Refuse a gradient that the method cannot use."""
-        if grad.is_sparse:
-            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients; give .to_dense()")
+        if grad.is_sparse and not self.takes_sparse:
+            raise RuntimeError(
+                f"{type(self).__name__} does not support sparse gradients: consider SparseAdam, or give .to_dense()"
+            )
+        if grad.is_sparse and group["weight_decay"] != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients: it decays all rows")
         if group.get("capturable"):
             raise AssertionError(
                 "If capturable=True, params and state_steps must be on supported devices: "

@@ -45,6 +45,7 @@ class SGD(Optimizer):
     """
 
     counters = ()
+    takes_sparse = True
 
     def __init__(
         self,

@@ -167,8 +167,12 @@ def accumulate(leaf: Tensor, g: Tensor, w: Walk) -> None:
     if hooks is not None:
         g = run_hooks(hooks, g)
     old = getattr(leaf, "_grad", None)
+    if old is not None and g.is_sparse and not old.is_sparse:
+        g = g.to_dense()
     if old is None:
         leaf._grad = g
+    elif old.is_sparse:
+        leaf._grad = added(old, g)
     else:
         mode = w.at.mode
         if requires_grad(g) and mode:
@@ -183,6 +187,15 @@ def accumulate(leaf: Tensor, g: Tensor, w: Walk) -> None:
     if after is not None:
         for f in list(after.values()):
             f(leaf)
+
+
+def added(a: Tensor, b: Tensor) -> Tensor:
+    """The sum of two gradients of one value."""
+    if a.is_sparse or b.is_sparse:
+        from ..tensor.sparse import plus  # made of operations
+
+        return plus(a, b)
+    return ACCUMULATE.call(a, b)
 
 
 def run_hooks(hooks: dict, g: Tensor) -> Tensor:
@@ -264,7 +277,7 @@ class _Sink:
 
     def add(self, k: int, g: Tensor) -> None:
         old = self.grads[k]
-        self.grads[k] = g if old is None else ACCUMULATE.call(old, g)
+        self.grads[k] = g if old is None else added(old, g)
 
 
 def value_of(t: Tensor) -> list[tuple]:
@@ -384,7 +397,7 @@ def _steps(h: History, seeds: dict[int, Tensor], retain: bool, create: bool, pen
         if s in h.objects:
             for a, g in zip(args, h.objects[s].run_backward(given, [graph.lays[o] for o in outs], create)):
                 if g is not None and graph.rg[a]:
-                    grads[a] = ACCUMULATE.call(grads[a], g) if a in grads else g
+                    grads[a] = added(grads[a], g) if a in grads else g
             continue
         vjp = spec.vjp(tuple([graph.rg[a] for a in args]), tuple([g is not None for g in given]))
         if vjp.spec is None:
@@ -393,7 +406,7 @@ def _steps(h: History, seeds: dict[int, Tensor], retain: bool, create: bool, pen
         read = read or vjp.reads
         for k, g in zip(vjp.wrt, apply_spec(vjp.spec, operands, w)):
             a = args[k]
-            grads[a] = ACCUMULATE.call(grads[a], g) if a in grads else g
+            grads[a] = added(grads[a], g) if a in grads else g
     for i in list(grads):
         g = settle(i)
         if i in graph.leaves and g is not None:

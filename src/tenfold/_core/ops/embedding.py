@@ -13,6 +13,8 @@ from ..trace.handle import layout_of
 from .checks import known_values, tensor_function
 from .creation import from_array
 from .declare import assign, operation, primitive, scalar_name
+from .joining import cat
+from .masking import where
 
 # --- rows of a table ----------------------------------------------------------------------------------------------
 
@@ -147,20 +149,28 @@ def functional_embedding(
         max_norm: rows that are looked up are scaled, in place, to this norm at most. Default None.
         norm_type: which norm. Default 2.0.
         scale_grad_by_freq: divide a row's gradient by how often it was looked up. Default False.
-        sparse: of no effect: gradients are dense.
+        sparse: the gradient is a sparse tensor, of the rows that were looked up. Default False.
     Returns: (*, D).
     Raises: IndexError for an index outside 0 to V - 1."""
     if padding_idx is not None:
         padding_idx = _padding(padding_idx, layout_of(weight).shape[0])
     if max_norm is not None:
         embedding_renorm_(weight, input, max_norm, norm_type)
-    return lookup(weight, input, padding_idx, bool(scale_grad_by_freq), "embedding")
+    return _looked_up(weight, input, padding_idx, bool(scale_grad_by_freq), sparse)
+
+
+def _looked_up(weight, indices, padding, by_count: bool, sparse: bool, name: str = "embedding"):
+    if sparse:
+        from ..tensor.sparse import sparse_lookup  # made of operations
+
+        return sparse_lookup(weight, indices, padding, by_count, name)
+    return lookup(weight, indices, padding, by_count, name)
 
 
 @tensor_function(where="torch", name="embedding")
 def embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=False):
     """As nn.functional.embedding, with the table first; a negative padding_idx means none."""
-    return lookup(weight, indices, padding_idx if padding_idx >= 0 else None, bool(scale_grad_by_freq), "embedding")
+    return _looked_up(weight, indices, padding_idx if padding_idx >= 0 else None, bool(scale_grad_by_freq), sparse)
 
 
 # --- bags ---------------------------------------------------------------------------------------------------------
@@ -328,6 +338,20 @@ def _early_bags(arguments: list) -> None:
 _embedding_bag.operation.early = _early_bags
 
 
+def _sparse_bags(weight, indices, offsets, samples, mode, last, padding, by_count):
+    """As _embedding_bag, with a sparse gradient: bags of the rows that were looked up."""
+    if mode == "max":
+        raise ValueError("max mode does not support sparse weights: use sparse=False, or mode sum or mean")
+    rows = _looked_up(weight, indices, padding, by_count, True, "embedding_bag")
+    n = layout_of(indices).shape[0]
+    places = from_array(np.arange(n), int64)
+    if padding is not None:  # one more row stands for it
+        rows = cat([rows, rows.new_zeros((1, layout_of(rows).shape[1]))])
+        places = where(indices == padding, n, places)
+        padding = n
+    return _embedding_bag(rows, places, offsets, samples, mode, last, padding, False)
+
+
 @tensor_function(where="nn.functional", name="embedding_bag")
 def functional_embedding_bag(
     input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean", sparse=False,
@@ -340,7 +364,7 @@ def functional_embedding_bag(
         mode: "sum", "mean" (default) or "max".
         per_sample_weights: factors of the rows, of the input's shape, for mode "sum". Default None.
         include_last_offset: the last offset is where the last bag ends. Default False.
-        padding_idx: a row that does not count; max_norm, norm_type, scale_grad_by_freq: as in `embedding`.
+        padding_idx: a row that does not count; max_norm, norm_type, scale_grad_by_freq, sparse: as in `embedding`.
     Returns: (B, D).
     Raises: RuntimeError for an index outside 0 to V - 1."""
     if layout_of(weight).dtype in (int64, int32) and layout_of(input).dtype.category == FLOAT:
@@ -352,7 +376,8 @@ def functional_embedding_bag(
     if max_norm is not None:
         embedding_renorm_(weight, indices, max_norm, norm_type)
     last, scale = bool(include_last_offset), bool(scale_grad_by_freq)
-    return _embedding_bag(weight, indices, offsets, samples, mode, last, padding, scale)[0]
+    bags = _sparse_bags if sparse else _embedding_bag
+    return bags(weight, indices, offsets, samples, mode, last, padding, scale)[0]
 
 
 @tensor_function(where="torch", name="embedding_bag")
@@ -370,7 +395,8 @@ def embedding_bag(
         indices, weight, offsets, name, scale_grad_by_freq, per_sample_weights, padding_idx
     )
     last, scale = bool(include_last_offset), bool(scale_grad_by_freq)
-    out, bags, sizes, which = _embedding_bag(weight, indices, offsets, samples, name, last, padding, scale)
+    made = _sparse_bags if sparse else _embedding_bag
+    out, bags, sizes, which = made(weight, indices, offsets, samples, name, last, padding, scale)
     return out, bags if mode else bags[:0], sizes, which
 
 
