@@ -35,6 +35,8 @@ def metadata_difference(expected, got):
     words = ("name", "dtype", "shape", "strides (of dims longer than 1)", "storage offset", "requires_grad")
     for e, g in zip(expected.metadata, got.metadata):
         for word, a, b in zip(words, e, g, strict=True):
+            if word == "requires_grad" and e[1] not in MANTISSA:
+                continue  # PyTorch lets an integer tensor require grad once a result that does was written into it
             if a != b:
                 return f"{e[0]}: {word} {b} instead of {a}"
     if len(expected.metadata) != len(got.metadata):

@@ -277,6 +277,8 @@ def _check_alpha(name, input, other, alpha) -> None:
     if isinstance(alpha, Tensor):
         return
     d = [layout_of(t).dtype for t in (input, other) if isinstance(t, Tensor)]
+    if name in ("sub", "rsub") and bool_ in d:
+        _sub(input, other)  # raises: a scaled bool tensor would be one of integers
     if isinstance(alpha, bool) and any(x is not bool_ for x in d):
         raise RuntimeError(
             f"{name}: Boolean alpha only supported for Boolean results, not for {', '.join(map(str, d))}."

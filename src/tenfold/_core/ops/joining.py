@@ -63,7 +63,7 @@ def _cat_gradient(g, out, tensors, dim):
     at = 0
     for t in tensors:
         if t.shape == (0,):
-            grads.append(None)
+            grads.append(g.new_zeros(0))
             continue
         n = t.shape[k]
         grads.append(slice_dim(g, k, at, n, 1))
