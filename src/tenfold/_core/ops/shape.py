@@ -11,8 +11,8 @@ from ..errors import shape_text
 from ..ir import shapes
 from ..ir.operation import freeze
 from ..ir.shapes import Layout, contiguous_strides, dim_index, layout, size
-from ..trace.handle import Tensor, layout_of
 from ..trace.flush import realise
+from ..trace.handle import Tensor, layout_of
 from ..trace.walk import detach as _detach
 from ..trace.walk import place
 from ..trace.walk import view as new_view

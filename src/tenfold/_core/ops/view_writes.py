@@ -221,6 +221,9 @@ def block_diag(*tensors):
 @function
 def narrow_copy(input, dim, start, length, *, out=None):
     """A copy of `length` places of a dim, from `start`."""
+    n = layout_of(input).ndim
+    if not isinstance(dim, int) or not -n <= dim < n:
+        raise RuntimeError(f"narrow_copy(): dim {dim} is none of the {n} dims of the tensor")
     r = clone(narrow(input, dim, start, length), memory_format="contiguous")
     return r if out is None else store_out(out, r, "narrow_copy")
 

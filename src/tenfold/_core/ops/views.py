@@ -347,7 +347,7 @@ def view_as_complex(input):
     lay = layout_of(input)
     if lay.dtype not in (dtypes.float32, dtypes.float64):
         raise RuntimeError(
-            f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {scalar_name(lay.dtype)}"
+            f"view_as_complex is only supported for float and double tensors, but got a tensor of scalar type: {scalar_name(lay.dtype)}"
         )
     if not lay.ndim:
         raise RuntimeError("Input tensor must have one or more dimensions")
