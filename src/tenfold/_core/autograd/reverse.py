@@ -29,16 +29,22 @@ NO_GRAD = "element 0 of tensors does not require grad and does not have a grad_f
 # --- entry points ----------------------------------------------------------------------------------------------------
 
 
-def backward(t: Tensor, gradient=None, retain_graph: bool | None = None, create_graph: bool = False, inputs=None) -> None:
+def backward(
+    t: Tensor, gradient=None, retain_graph: bool | None = None, create_graph: bool = False, inputs=None
+) -> None:
     w = tls.walk
     retain = create_graph if retain_graph is None else bool(retain_graph)
     v = t._val
     if v is None or v.node.walk is not w:
         if not requires_grad(t):
-            raise RuntimeError(f"{NO_GRAD}: nothing that `backward` starts from was made from a tensor with requires_grad=True")
+            raise RuntimeError(
+                f"{NO_GRAD}: nothing that `backward` starts from was made from a tensor with requires_grad=True"
+            )
         v = resolve(t, w)
     if not v.rg:
-        raise RuntimeError(f"{NO_GRAD}: nothing that `backward` starts from was made from a tensor with requires_grad=True")
+        raise RuntimeError(
+            f"{NO_GRAD}: nothing that `backward` starts from was made from a tensor with requires_grad=True"
+        )
     if create_graph or inputs is not None or w.hooked or v.node.special or w.at.special or w.eager:
         targets = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
         if targets is not None and not targets:
@@ -155,7 +161,13 @@ def shaped(g: Tensor, lay: Layout) -> Tensor:
         return g if layout_of(g).ndim == 1 else g.reshape(-1)
     if layout_of(g).shape == lay.shape:
         return g
-    return view(g, layout(lay.shape, lay.strides, lay.dtype, lay.device), 0, None)
+    if not lay.repeats:
+        return view(g, layout(lay.shape, lay.strides, lay.dtype, lay.device), 0, None)
+    # of elements that share memory the first gets all of the gradient
+    once = tuple([1 if s == 0 else n for n, s in zip(lay.shape, lay.strides)])
+    first = view(g, layout(once, lay.strides, lay.dtype, lay.device), 0, None)
+    dense = layout(lay.shape, None, lay.dtype, lay.device)
+    return UNREAD.call(first, ZEROS.call(dense), 0, layout(once, dense.strides, lay.dtype))
 
 
 def accumulate(leaf: Tensor, g: Tensor, w: Walk) -> None:
@@ -191,10 +203,10 @@ def accumulate(leaf: Tensor, g: Tensor, w: Walk) -> None:
 
 def added(a: Tensor, b: Tensor) -> Tensor:
     """The sum of two gradients of one value."""
-    if a.is_sparse or b.is_sparse:
-        from ..tensor.sparse import plus  # made of operations
-
-        return plus(a, b)
+    if a.is_sparse:
+        return a.plus(b)
+    if b.is_sparse:
+        return b.plus(a)
     return ACCUMULATE.call(a, b)
 
 
@@ -286,7 +298,9 @@ def value_of(t: Tensor) -> list[tuple]:
     return [(hist[0], hist[1])] if hist is not None else []
 
 
-def stepwise(outputs: list[Tensor], seeds: list[Tensor], retain: bool, create: bool, inputs, deliver_to=None) -> list[Tensor | None]:
+def stepwise(
+    outputs: list[Tensor], seeds: list[Tensor], retain: bool, create: bool, inputs, deliver_to=None
+) -> list[Tensor | None]:
     """Reverse mode edge by edge. With `inputs`, their gradients are returned (and, with deliver_to, added to `.grad`)."""
     w = tls.walk
     mode = w.at.mode
@@ -360,7 +374,16 @@ def _arrive(target, g: Tensor, pending: dict, sink: _Sink | None, w: Walk) -> No
             sink.add(k, g)
 
 
-def _steps(h: History, seeds: dict[int, Tensor], retain: bool, create: bool, pending: dict, w: Walk, sink: _Sink | None, deliver_to) -> None:
+def _steps(
+    h: History,
+    seeds: dict[int, Tensor],
+    retain: bool,
+    create: bool,
+    pending: dict,
+    w: Walk,
+    sink: _Sink | None,
+    deliver_to,
+) -> None:
     graph = h.graph
     if not h.dead.isdisjoint(seeds):
         raise RuntimeError(USED)
@@ -421,7 +444,13 @@ def given_present(given):
 
 def _of_view(g: Tensor, t: Tensor, lay: Layout) -> Tensor:
     """The gradient of a tensor that reads a part of a value, from that of the value."""
-    if t._lay is lay and t._off == 0 or layout_of(g).shape == t._lay.shape and t._lay.numel == lay.numel and t._lay.strides == lay.strides:
+    if (
+        t._lay is lay
+        and t._off == 0
+        or layout_of(g).shape == t._lay.shape
+        and t._lay.numel == lay.numel
+        and t._lay.strides == lay.strides
+    ):
         return g
     return READ.call(g, t._off, t._lay)
 
@@ -488,7 +517,16 @@ def _number(value, lay: Layout) -> Tensor:
     return fresh(nx.out, w)
 
 
-def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=None, is_grads_batched=False, materialize_grads=False):
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    allow_unused=None,
+    is_grads_batched=False,
+    materialize_grads=False,
+):
     """Gradients of `outputs` with respect to `inputs`, returned instead of added to `.grad`.
 
     Args:
@@ -503,17 +541,29 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     if is_grads_batched:
-        raise NotImplementedError("autograd.grad: is_grads_batched=True is not supported; call grad once for each cotangent")
+        raise NotImplementedError(
+            "autograd.grad: is_grads_batched=True is not supported; call grad once for each cotangent"
+        )
     if not ins:
         raise ValueError("grad requires non-empty inputs.")
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
-    given = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs) if grad_outputs is not None else [None] * len(outs)
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
+    given = (
+        [grad_outputs]
+        if isinstance(grad_outputs, Tensor)
+        else list(grad_outputs)
+        if grad_outputs is not None
+        else [None] * len(outs)
+    )
     if len(given) != len(outs):
         raise RuntimeError(f"got {len(outs)} tensors and {len(given)} gradients")
     for t in ins:
         if not requires_grad(t):
-            raise RuntimeError("One of the differentiated Tensors does not require grad: call requires_grad_() on it before it is used")
+            raise RuntimeError(
+                "One of the differentiated Tensors does not require grad: call requires_grad_() on it before it is used"
+            )
     live = [(t, g) for t, g in zip(outs, given)]
     for i, t in enumerate(outs):
         if not requires_grad(t):
@@ -532,8 +582,14 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     return tuple(grads)
 
 
-
-def backward_all(tensors, grad_tensors=None, retain_graph: bool | None = None, create_graph: bool = False, grad_variables=None, inputs=None) -> None:
+def backward_all(
+    tensors,
+    grad_tensors=None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables=None,
+    inputs=None,
+) -> None:
     """Adds the gradients of the sum of `tensors` (each weighed by its entry of grad_tensors) to `.grad` of the leaves.
 
     Args:
@@ -543,7 +599,13 @@ def backward_all(tensors, grad_tensors=None, retain_graph: bool | None = None, c
     roots = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     if grad_tensors is None:
         grad_tensors = grad_variables
-    given = [grad_tensors] if isinstance(grad_tensors, Tensor) else list(grad_tensors) if grad_tensors is not None else [None] * len(roots)
+    given = (
+        [grad_tensors]
+        if isinstance(grad_tensors, Tensor)
+        else list(grad_tensors)
+        if grad_tensors is not None
+        else [None] * len(roots)
+    )
     if len(given) != len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
     if len(roots) == 1:

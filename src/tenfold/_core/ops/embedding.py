@@ -161,7 +161,7 @@ def functional_embedding(
 
 def _looked_up(weight, indices, padding, by_count: bool, sparse: bool, name: str = "embedding"):
     if sparse:
-        from ..tensor.sparse import sparse_lookup  # made of operations
+        from .sparse_tensor import sparse_lookup  # which is made of these operations
 
         return sparse_lookup(weight, indices, padding, by_count, name)
     return lookup(weight, indices, padding, by_count, name)
