@@ -22,16 +22,41 @@ import numpy as np
 
 from ..errors import NotRecorded
 from ..ir import shapes
-from ..ir.dtypes import BOOL, COMPLEX, FLOAT, INT, bool_, complex128, dtype, float64, get_default_dtype, int64, of_number, promote
+from ..ir.dtypes import (
+    BOOL,
+    COMPLEX,
+    FLOAT,
+    INT,
+    bool_,
+    complex128,
+    dtype,
+    float64,
+    get_default_dtype,
+    int64,
+    promote,
+)
 from ..ir.operation import TENSOR, Operation, Primitive, freeze
 from ..ir.shapes import Layout, Size, broadcast_shapes, layout, result_strides
-from ..ir.special import CAST, UNREAD, WRITE, convert
-from ..ir.special import ACCUMULATE, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, SUM_TO, ZEROS
+from ..ir.special import (
+    ACCUMULATE,
+    CAST,
+    GRAFT,
+    LEAF,
+    ONES,
+    READ,
+    RELAYOUT,
+    STOP,
+    SUM_TO,
+    UNREAD,
+    WRITE,
+    ZEROS,
+    convert,
+)
+from ..trace import walk as walking
+from ..trace.control import end_walk
 from ..trace.handle import NUMBER, Storage, Tensor, Value, Walk, fresh, layout_of, new, placed, requires_grad, tls
 from ..trace.macro import Composition, build_tree
 from ..trace.walk import ONE, TWO, check_writable, cut_if_long, edge, resolve, write
-from ..trace import walk as walking
-from ..trace.control import end_walk
 
 PUBLIC: dict[str, dict[str, Any]] = {}  # namespace -> name -> what is public there
 OPERATIONS: dict[str, Operation] = {}
@@ -355,6 +380,8 @@ def _unary(op: Operation) -> Callable:
                 return r
         except AttributeError:
             _need_tensor(op, input)
+        if type(input) is not Tensor:
+            _need_tensor(op, input)
         if input._st is not None and input._st.meta or w.eager:
             return _again(op, (input,), _NO_KEYWORDS, w)
         cut_if_long(w)
@@ -546,8 +573,8 @@ def inplace_variant(f: Callable, name: str) -> Callable:
                         f"{name}_: result type {scalar_name(got.dtype)} can't be cast to the desired output type {scalar_name(lay.dtype)}"
                     )
                 r = CAST.call(r, lay.dtype)
-            if lay.device == "meta":
-                return input
+        if lay.device == "meta":
+            return input
         if input._st is None and input._val is not None and r._val.lay is input._val.lay and w.at.mode and not w.eager:
             input._val = r._val
             return input
@@ -821,7 +848,10 @@ def _number_converter(target: np.dtype) -> Callable:
         bits = target.itemsize * 8
 
         def wrap(x):
-            n = int(x.real if isinstance(x, complex) else x) & ((1 << bits) - 1)
+            n = int(x.real if isinstance(x, complex) else x)
+            if not -(2**63) <= n < 2**64:
+                raise OverflowError(f"int too big to convert: {n} fits in no integer dtype")
+            n &= (1 << bits) - 1
             if target.kind == "i" and n >> (bits - 1):
                 n -= 1 << bits
             return target.type(n)

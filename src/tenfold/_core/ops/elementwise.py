@@ -416,13 +416,11 @@ _COMMON = {float, int, Tensor}
 
 
 def operator_(name: str, fn, reflected: str | None = None, rfn=None):
-    """Python's operator: NotImplemented for what is neither tensor nor number, so that Python says so."""
+    """Python's operator: NotImplemented for what is neither tensor nor number, so that Python (or NumPy) answers."""
 
     def call(self, other):
         if type(other) in _COMMON or _number_or_tensor(other):
             return fn(self, other)
-        if isinstance(other, np.ndarray):
-            return fn(self, _tensor(other))
         return NotImplemented
 
     publish(call, name, "Tensor")
@@ -432,8 +430,6 @@ def operator_(name: str, fn, reflected: str | None = None, rfn=None):
         def rcall(self, other):
             if type(other) in _COMMON or _number_or_tensor(other):
                 return r(self, other)
-            if isinstance(other, np.ndarray):
-                return r(self, _tensor(other))
             return NotImplemented
 
         publish(rcall, reflected, "Tensor")

@@ -10,7 +10,17 @@ from ..ir.dtypes import bfloat16, decode, encode, float16, int32
 from ..ir.shapes import broadcast_shapes, layout, result_strides
 from ..trace.handle import Tensor, layout_of
 from .comparison import eq, isfinite, logical_and, logical_not
-from .declare import elementwise, function, inplace_variant, primitive, promoted, publish, scalar_name, store_out
+from .declare import (
+    elementwise,
+    function,
+    inplace_variant,
+    not_implemented,
+    primitive,
+    promoted,
+    publish,
+    scalar_name,
+    store_out,
+)
 from .elementwise import conj, mul, zero_where
 from .power import pow, rsqrt
 from .return_types import frexp as frexp_result
@@ -204,8 +214,6 @@ _clamp_to_tensors, _clamp_to_numbers = _clamp_named("ClampBackward0"), _clamp_na
 def _clamped(input, min=None, max=None):
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    if isinstance(min, Tensor) != isinstance(max, Tensor) and min is not None and max is not None:
-        raise TypeError("clamp(): arguments 'min' and 'max' must be both tensors or both numbers")
     if type(min) is float and math.isnan(min) or type(max) is float and math.isnan(max):
         min = max = math.nan
     return (_clamp_to_tensors if isinstance(min, Tensor) or isinstance(max, Tensor) else _clamp_to_numbers)(
@@ -273,14 +281,18 @@ def _one_dtype(name: str, *operands) -> None:
             )
 
 
+def _lerp_check(lays) -> None:
+    if lays[0].dtype.category < 2:
+        raise not_implemented("lerp", lays[0].dtype)
+    _one_dtype("lerp", *lays)
+
+
 def _lerp_gradient(g, out, input, end, weight):
     w = conj(weight)
     return g * (1 - w), g * w, (None if layout_of(weight).number else g * conj(end - input))
 
 
-@elementwise(
-    dtypes="float complex", gradient=_lerp_gradient, numbers="weight", check=lambda lays: _one_dtype("lerp", *lays)
-)
+@elementwise(dtypes="float complex", gradient=_lerp_gradient, numbers="weight", check=_lerp_check)
 def lerp(input, end, weight):
     """input + weight * (end - input): `input` at weight 0, `end` at weight 1."""
     apart = end - input
