@@ -9,7 +9,7 @@ import numpy as np
 
 from .dtypes import decode, encode
 from .operation import Operation, Primitive
-from .shapes import Layout, layout, result_strides
+from .shapes import Layout, contiguous_strides, layout, result_strides
 
 ENTRY = Operation("entry", lambda lay, live: None)  # a realised storage enters the walk
 MODE = Operation("mode", lambda grad: None)  # gradient mode changes
@@ -120,7 +120,21 @@ def _unread(g, base_value, offset, lay, base, target):
         out = out.view(base.dtype.np)
     if base.flat:
         return out
-    return strided(out, layout(base.shape, base.strides, base.dtype), 0)
+    back = strided(out, layout(base.shape, base.strides, base.dtype), 0)
+    return _once(back, base) if base.repeats else back
+
+
+def _repeated(shape, strides) -> tuple[bool, ...]:
+    """The dims along which all elements lie at one place."""
+    return tuple([n > 1 and s == 0 for n, s in zip(shape, strides)])
+
+
+def _once(x: np.ndarray, base: Layout) -> np.ndarray:
+    """A cotangent of memory that several elements share: the first of them has it all."""
+    first = tuple([slice(0, 1) if r else slice(None) for r in _repeated(base.shape, base.strides)])
+    out = np.zeros(base.shape, x.dtype)
+    out[first] = x[first]
+    return out
 
 
 def _positions(lay, offset):
@@ -141,10 +155,15 @@ def _overlaps(lay: Layout) -> bool:
 
 
 def _unread_rule(g, base, offset, lay):
-    return base
+    return layout(base.shape, None, base.dtype, base.device) if base.repeats else base
 
 
 def _unread_gradient(gg, out, g, base, offset, lay):
+    repeated = _repeated(base.shape, base.stride())
+    if any(repeated):  # what the first of the elements at one place gets goes to all of them
+        strides = tuple([0 if r else s for r, s in zip(repeated, contiguous_strides(base.shape))])
+        gg = READ.call(gg, 0, layout(base.shape, strides, base.dtype))
+        gg = RELAYOUT.call(gg, layout(base.shape, base.stride(), base.dtype))
     return READ.call(gg, offset, lay), None, None
 
 
