@@ -138,7 +138,7 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None):
     return _rank(s, tuple(A.shape), atol if tol is None else tol, rtol)
 
 
-@operation(where="linalg")
+@operation(where="linalg", out=True)
 def lstsq(A, B, rcond=None, *, driver=None):
     """X of least |A X - B|: a named tuple (solution, residuals, rank, singular_values).
 
@@ -157,14 +157,14 @@ def lstsq(A, B, rcond=None, *, driver=None):
         )
     B = B.unsqueeze(-1) if vector else B
     solution = in_columns(matmul(_pinv(A, False, None, rcond), B))
-    nothing = A.new_zeros((0,))
+    nothing = A.reshape(-1).narrow(0, 0, 0).clone()
     s = svd_of(A, False)[1]
     rank = A.new_zeros((0,), dtype=int64) if driver == "gels" else _rank(s, tuple(A.shape), None, rcond)
-    residuals = nothing
+    residuals = nothing.abs() if A.dtype.is_complex else nothing
     if m > n and driver not in (None, "gelsy"):
         difference = matmul(A, solution) - B
         residuals = vector_norm_of(difference, 2, -2, False, None) ** 2
-    values = s if driver in ("gelsd", "gelss") else A.new_zeros((0,), dtype=A.dtype.to_real())
+    values = s.detach().clone() if driver in ("gelsd", "gelss") else A.new_zeros((0,), dtype=A.dtype.to_real())
     solution = solution.squeeze(-1).clone() if vector else solution
     return return_types.linalg_lstsq(solution, residuals, rank, values)
 
@@ -410,27 +410,33 @@ def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
     return A.diagonal(offset, dim1, dim2)
 
 
-def _householder_gradient(g, out, input, tau):
-    raise RuntimeError("the derivative of linalg.householder_product is not there: use linalg.qr")
-
-
-@primitive(
-    rule=lambda input, tau: columns(input.shape, input.dtype, input.device), where="linalg", out=True,
-    gradient=_householder_gradient,
-)  # fmt: skip
+@operation(where="linalg", out=True, grad_name="LinalgHouseholderProduct")
 def householder_product(input, tau):
-    """The first columns of a product of Householder reflections, given by the vectors below the diagonal and tau.
+    """The first columns of a product of Householder reflections I - tau_k v_k v_k^H, given by their vectors and tau.
 
-    Args: input: (*, M, N); tau: (*, K)."""
+    Args: input: (*, M, N), v_k below the diagonal of column k; tau: (*, K), K up to N. Returns: (*, M, N)."""
+    name = "torch.linalg.householder_product"
+    need_matrix(name, input, what="input")
     m, n = input.shape[-2:]
-    out = np.broadcast_to(np.eye(m, n, dtype=input.dtype), input.shape).copy()
+    if m < n:
+        raise RuntimeError(f"{name}: input.shape[-2] must be greater than or equal to input.shape[-1]: {m} and {n}")
+    if tau.dim() < 1 or n < tau.shape[-1]:
+        raise RuntimeError(
+            f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]: {n}, {list(tau.shape)}"
+        )
+    if tuple(tau.shape[:-1]) != tuple(input.shape[:-2]):
+        raise RuntimeError(
+            f"{name}: Expected batch dimensions of tau to be equal to input.shape[:-2]: {list(tau.shape)}, {list(input.shape)}"
+        )
+    if tau.dtype is not input.dtype:
+        raise RuntimeError(f"{name}: tau dtype {tau.dtype} does not match input dtype {input.dtype}")
+    unit = PUBLIC["torch"]["eye"](m, n, dtype=input.dtype)
+    vectors = input.tril(-1) + unit
+    out = vectors * 0 + unit
     for k in range(tau.shape[-1] - 1, -1, -1):
-        v = np.tril(input, -1)[..., :, k].copy()
-        v[..., :k] = 0
-        v[..., k] = 1
-        along = np.einsum("...m,...mn->...n", np.conj(v), out)
-        out -= tau[..., k, None, None] * v[..., :, None] * along[..., None, :]
-    return out
+        v = vectors.narrow(-1, k, 1)
+        out = out - tau.narrow(-1, k, 1).unsqueeze(-1) * matmul(v, matmul(adjoint(v), out))
+    return in_columns(out)
 
 
 publish(householder_product, "orgqr", "torch Tensor")

@@ -52,12 +52,11 @@ def _real(x):
 
 
 def _cholesky_gradient(g, out, A):
-    """0.5 L^-H (P + P^H) L^-1 with P the lower triangle of L^H g, its diagonal halved."""
+    """0.5 L^-H P^H L^-1 with P the lower triangle of L^H g, mirrored at the diagonal."""
     P = matmul(adjoint(out), g)
-    P = P.tril() - diagonal_matrix(P.diagonal(0, -2, -1)) / 2
-    P = P + adjoint(P)
+    P = P.tril() + adjoint(P.tril(-1))
     half = triangular_of(adjoint(out), P, True, False)
-    return adjoint(triangular_of(adjoint(out), adjoint(half), True, False)) / 2
+    return triangular_of(adjoint(out), adjoint(half), True, False) / 2
 
 
 @primitive(
@@ -276,8 +275,9 @@ def _eigh_gradient(g, out, A, lower):
     L, V = out
     if by_V is None:
         return None if by_L is None else matmul(V * by_L.unsqueeze(-2), adjoint(V))
-    gap = L.unsqueeze(-2) - L.unsqueeze(-1) + diagonal_matrix(L * 0 + float("inf")).nan_to_num(0.0, float("inf"))
-    inner = matmul(adjoint(V), by_V) / gap
+    gap = L.unsqueeze(-2) - L.unsqueeze(-1) + diagonal_matrix(L * 0 + 1)
+    turn = _skew(matmul(adjoint(V), by_V)) / 2
+    inner = (turn - diagonal_matrix(turn.diagonal(0, -2, -1))) / gap
     if by_L is not None:
         inner = inner + diagonal_matrix(by_L).to(inner.dtype)
     return matmul(matmul(V, inner), adjoint(V))
@@ -439,9 +439,8 @@ def lu_factor(A, *, pivot=True):
 def lu(A, *, pivot=True):
     """A = P L U with a permutation matrix P: a named tuple (P, L, U). Args: A: (*, M, N)."""
     need_matrix("linalg.lu", A)
-    LU, _, P = lu_of(A, pivot)
-    L, U = unpacked(LU)
-    return return_types.linalg_lu(P, L, U)
+    LU, pivots, _ = lu_of(A, pivot)
+    return return_types.linalg_lu(permutation_of(pivots, A.shape[-2], A.dtype), *unpacked(LU))
 
 
 @primitive(

@@ -30,10 +30,10 @@ def _norm_gradient(g, out, x, ord, dims, keepdim, d):
         share = largest.to(g.dtype)
         return sign * (share * (g / share.sum(dims, True)))
     if ord < 1:
-        return zero_where(sign * size.pow(ord - 1) * g * out.pow(1 - ord), size == 0)
+        return g * zero_where(sign * size.pow(ord - 1) * out.pow(1 - ord), size == 0)
     if ord < 2:
-        return sign * size.pow(ord - 1) * zero_where(g / out.pow(ord - 1), out == 0)
-    return x * size.pow(ord - 2) * zero_where(g / out.pow(ord - 1), out == 0)
+        return g * zero_where(sign * size.pow(ord - 1) / out.pow(ord - 1), out == 0)
+    return g * zero_where(x * size.pow(ord - 2) / out.pow(ord - 1), out == 0)
 
 
 @operation(where="", name="vector_norm", grad_name="LinalgVectorNorm", gradient=_norm_gradient)
