@@ -176,7 +176,7 @@ def _variance(input, dim, unbiased, correction, keepdim, dtype, mask):
     total = squares.sum(dims, keepdim) if dims else squares
     free = count if keepdim or not dims else count.reshape(total.shape)
     free = (free - correction).clamp(min=0)
-    return (total / free).to(dtype.to_real())
+    return (total / free).to(dtype)
 
 
 def var(input, dim=None, unbiased=None, *, correction=None, keepdim=False, dtype=None, mask=None):

@@ -6,7 +6,7 @@ import types
 import warnings
 
 import torch
-from reduction_calls import CALLS, SHAPES, WRITTEN
+from reduction_calls import CALLS, SHAPES, WRITTEN, complaints
 
 
 def made():
@@ -39,8 +39,20 @@ def gradients(call, inputs):
     return {n: g.double().reshape(-1).tolist() for n, g in zip(leaves, found) if g is not None}
 
 
+def check_complaints():
+    """The exceptions that the test expects are PyTorch's."""
+    for name, (error, call) in complaints(torch).items():
+        try:
+            call()
+        except Exception as e:
+            assert type(e) is error, (name, e)
+        else:
+            raise AssertionError(name)
+
+
 def main():
     warnings.simplefilter("ignore")
+    check_complaints()
     inputs = made()
     cases = {}
     for name, call in CALLS.items():

@@ -12,6 +12,7 @@ WRITTEN = {
     "endless": [INF, 1.0, -INF],
     "counts": [3, 1, 1, 2, 5, 1],
     "truth": [[True, False], [True, True]],
+    "many": [(7 * i * i + 3 * i) % 5 for i in range(40)],
 }
 
 CALLS = {
@@ -167,4 +168,41 @@ CALLS = {
     "torch.linalg.vander(v)": lambda torch, n: torch.linalg.vander(n.v),
     "torch.linalg.lstsq(s, x).solution": lambda torch, n: torch.linalg.lstsq(n.s, n.x).solution,
     "torch.linalg.cond(s)": lambda torch, n: torch.linalg.cond(n.s),
+    "many.sort()": lambda torch, n: n.many.sort(),
+    "many.argsort(descending=True)": lambda torch, n: n.many.argsort(descending=True),
+    "many.sort(stable=True)": lambda torch, n: torch.sort(n.many, stable=True),
+    "many.topk(6)": lambda torch, n: n.many.topk(6),
+    "many.topk(1, largest=False)": lambda torch, n: n.many.repeat(2).topk(1, largest=False),
+    "many.kthvalue(9)": lambda torch, n: n.many.kthvalue(9),
+    "many.median(0)": lambda torch, n: n.many.median(0),
+    "torch.masked.sum": lambda torch, n: torch.masked.sum(n.ties, 1, mask=n.ties > 1),
+    "torch.masked.var": lambda torch, n: torch.masked.var(n.x, 0, mask=n.x > -1),
+    "torch.masked.softmax": lambda torch, n: torch.masked.softmax(n.x, 1, mask=n.x > -2),
 }
+
+
+def complaints(torch):
+    """Calls that PyTorch refuses, with the exception's type."""
+    x, empty, whole = torch.ones(2, 3), torch.ones(0, 3), torch.ones(2, 3, dtype=torch.int64)
+    return {
+        "dim twice": (RuntimeError, lambda: x.sum((0, 0))),
+        "dim out of range": (IndexError, lambda: x.max(2)),
+        "mean of integers": (RuntimeError, lambda: whole.mean()),
+        "std of integers": (RuntimeError, lambda: whole.std()),
+        "max of nothing": (RuntimeError, lambda: empty.max()),
+        "amax along nothing": (IndexError, lambda: empty.amax(0)),
+        "argmax of nothing": (IndexError, lambda: empty.argmax()),
+        "no order of complex numbers": (NotImplementedError, lambda: (x + 1j).max()),
+        "k beyond the end": (RuntimeError, lambda: x.topk(4)),
+        "kthvalue from 1": (RuntimeError, lambda: x.kthvalue(0)),
+        "infinity norm of nothing": (RuntimeError, lambda: torch.linalg.vector_norm(empty, float("inf"))),
+        "norm of integers": (RuntimeError, lambda: whole.norm()),
+        "quantile of integers": (RuntimeError, lambda: whole.quantile(0.5)),
+        "quantile beyond 1": (RuntimeError, lambda: x.quantile(1.5)),
+        "negative counts": (RuntimeError, lambda: torch.bincount(-whole[0])),
+        "singular": (torch.linalg.LinAlgError, lambda: torch.linalg.inv(torch.ones(2, 2)).sum().item()),
+        "not square": (RuntimeError, lambda: torch.linalg.det(x)),
+        "not positive definite": (torch.linalg.LinAlgError, lambda: torch.linalg.cholesky(-torch.ones(1, 1)).item()),
+        "shapes of an equation": (RuntimeError, lambda: torch.linalg.solve(torch.ones(3, 3), torch.ones(2))),
+        "no matrix": (RuntimeError, lambda: torch.trace(torch.ones(2))),
+    }

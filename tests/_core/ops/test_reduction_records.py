@@ -59,3 +59,11 @@ def test_gradients(name):
     total.backward()
     for leaf, expected in RECORD["cases"][name]["gradients"].items():
         close(leaves[leaf].grad.double().reshape(-1).tolist(), expected, "float16" if "half" in name else "float32")
+
+
+@pytest.mark.parametrize("name", calls.complaints(tenfold))
+def test_errors(name):
+    error, call = calls.complaints(tenfold)[name]
+    with pytest.raises(error) as caught:
+        call()
+    assert type(caught.value) is error
