@@ -84,6 +84,10 @@ def needed_for_reverse(graph: Graph, roots: list[int]) -> tuple[set[int], set[in
                 elif k < len(args) + len(outs):
                     reads.add(outs[k - len(args)])
             todo.update(args[k] for k in vjp.wrt)
+        read_too = tuple([p or (o in reads and graph.rg[o]) for p, o in zip(present, outs)])
+        if read_too != present:  # a gradient of the gradient may come from results that the gradient reads
+            reads.update(outs[k - len(args)] for k in spec.vjp(needs, read_too).picks if 0 <= k - len(args) < len(outs))
+            reads.update(args[k] for k in spec.vjp(needs, read_too).picks if k < len(args))
     return reads, steps
 
 
