@@ -23,11 +23,8 @@ from .shape import select, slice_dim, view_strides
 # --- basic: a view ---------------------------------------------------------------------------------------------------------
 
 
-def slice_of(t: Tensor, d: int, s: slice) -> Tensor:
-    """A view of a slice of dim d."""
-    n = layout_of(t).shape[d]
-    if s.step is None and s.start is None and s.stop is None:
-        return t
+def slice_bounds(s: slice, n: int) -> tuple[int, int, int]:
+    """First place, number of places and step of a slice of a dim of size n."""
     step = 1 if s.step is None else _int(s.step)
     if step <= 0:
         raise ValueError("step must be greater than zero")
@@ -35,8 +32,14 @@ def slice_of(t: Tensor, d: int, s: slice) -> Tensor:
     stop = n if s.stop is None else _int(s.stop)
     start = max(0, start + n) if start < 0 else min(start, n)
     stop = max(0, stop + n) if stop < 0 else min(stop, n)
-    count = max(0, -(-(stop - start) // step))
-    return slice_dim(t, d, start, count, step)
+    return start, max(0, -(-(stop - start) // step)), step
+
+
+def slice_of(t: Tensor, d: int, s: slice) -> Tensor:
+    """A view of a slice of dim d."""
+    if s.step is None and s.start is None and s.stop is None:
+        return t
+    return slice_dim(t, d, *slice_bounds(s, layout_of(t).shape[d]))
 
 
 def _int(x) -> int:
@@ -50,13 +53,89 @@ def _int(x) -> int:
         raise TypeError("slice indices must be integers or None or have an __index__ method") from None
 
 
-def pick(t: Tensor, d: int, i: int) -> Tensor:
-    """A view without dim d, at place i of it."""
-    lay = layout_of(t)
-    n = lay.shape[d]
+def pick(t: Tensor, d: int, i: int, named: int) -> Tensor:
+    """A view without dim d (which the user knows by another number), at place i of it."""
+    n = layout_of(t).shape[d]
     if not -n <= i < n:
-        raise IndexError(f"index {i} is out of bounds for dimension {d} with size {n}")
+        raise out_of_bounds(i, named, n)
     return select(t, d, i)
+
+
+def out_of_bounds(i: int, d: int, n: int) -> IndexError:
+    return IndexError(f"index {i} is out of bounds for dimension {d} with size {n}")
+
+
+def basic_view(t: Tensor, items: tuple) -> Tensor | None:
+    """The view that ints, slices, None and `...` ask for; None where there is anything else in the index.
+
+    The offset is worked out at each call, the layout once for each pattern of kinds, lengths and steps."""
+    lay = layout_of(t)
+    shape, strides = lay.shape, lay.strides
+    ndim = lay.ndim
+    pattern: list = []
+    offset = d = 0
+    how = "Alias"
+    for x in items:
+        kind = type(x)
+        if kind is int:
+            if d >= ndim:
+                raise IndexError(f"too many indices for tensor of dimension {ndim}")
+            n = shape[d]
+            if not -n <= x < n:
+                raise out_of_bounds(x, d, n)
+            offset += (x if x >= 0 else x + n) * strides[d]
+            pattern.append("at")
+            how = "Select"
+            d += 1
+        elif kind is slice:
+            if d >= ndim:
+                raise IndexError(f"too many indices for tensor of dimension {ndim}")
+            if x.start is None and x.stop is None and x.step is None:
+                pattern.append("all")
+            else:
+                start, count, step = slice_bounds(x, shape[d])
+                offset += start * strides[d]
+                pattern.append((count, step))
+                how = "Slice"
+            d += 1
+        elif x is None:
+            pattern.append("new")
+            how = "Unsqueeze"
+        elif x is Ellipsis and "all the rest" not in pattern:
+            used = sum([type(y) is int or type(y) is slice for y in items])
+            if used > ndim:
+                raise IndexError(f"too many indices for tensor of dimension {ndim}")
+            pattern.append("all the rest")
+            d += ndim - used
+        else:
+            return None
+    key = ("Index", tuple(pattern))
+    found = lay.views.get(key)
+    if found is None:
+        found = lay.views[key] = _pattern_layout(lay, pattern)
+    return new_view(t, found, offset, how)
+
+
+def _pattern_layout(lay: Layout, pattern: list) -> Layout:
+    """The layout of a basic view; a new dim's stride spans the dim behind it, as it was before it was cut."""
+    taken = sum([p != "new" and p != "all the rest" for p in pattern])
+    if "all the rest" not in pattern:
+        pattern = [*pattern, "all the rest"]
+    shape: list[int] = []
+    strides: list[int] = []
+    d = 0
+    for p in pattern:
+        if p == "new":
+            strides.append(lay.strides[d] * lay.shape[d] if d < lay.ndim else 1)
+            shape.append(1)
+            continue
+        for _ in range(lay.ndim - taken if p == "all the rest" else 1):
+            if p != "at":
+                count, step = p if isinstance(p, tuple) else (lay.shape[d], 1)
+                shape.append(count)
+                strides.append(lay.strides[d] * step)
+            d += 1
+    return layout(size(shape), tuple(strides), lay.dtype, lay.device)
 
 
 def split_index(t: Tensor, index) -> tuple[Tensor, list[Tensor | None]]:
@@ -76,12 +155,15 @@ def split_index(t: Tensor, index) -> tuple[Tensor, list[Tensor | None]]:
         items[dots[0] : dots[0] + 1] = [slice(None)] * (ndim - used)
     advanced: list[Tensor | None] = []
     d = 0
+    gone = 0  # dims that ints have taken away, less those that None has put in
     for x in items:
         if x is None:
+            gone -= 1
             t = t.unsqueeze(d)
             advanced.append(None)
             d += 1
         elif isinstance(x, bool):
+            gone -= 1
             t = t.unsqueeze(d)
             advanced.append(from_array(np.arange(1 if x else 0), dtypes.int64))
             d += 1
@@ -101,7 +183,8 @@ def split_index(t: Tensor, index) -> tuple[Tensor, list[Tensor | None]]:
             else:
                 raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, not {lay.dtype}")
         else:
-            t = pick(t, d, x)
+            t = pick(t, d, x, d + gone)
+            gone += 1
     return t, advanced
 
 
@@ -236,7 +319,9 @@ def _index_gradient(g, out, input, dims, indices):
 
 @primitive(rule=_index_rule, gradient=_index_gradient, raw=True, name="index")
 def _index(input, dims, indices):
-    return np.ascontiguousarray(input[key_of(input.shape, dims, indices)])
+    if not all(i.size for i in indices):  # nothing is read, whatever places the other indices name
+        return np.empty(result_shape(input.shape, dims, indices)[0], input.dtype)
+    return input[key_of(input.shape, dims, indices)]
 
 
 def _put_rule(input: Layout, dims, indices, value: Layout, accumulate: bool) -> Layout:
@@ -262,6 +347,8 @@ def _put_gradient(g, out, input, dims, indices, value, accumulate):
 @primitive(rule=_put_rule, gradient=_put_gradient, name="index_put", where="")
 def _index_put(input, dims, indices, value, accumulate):
     out = np.array(input)
+    if not all(i.size for i in indices):
+        return out
     key = key_of(input.shape, dims, indices)
     if accumulate:
         np.add.at(out, key, value.astype(out.dtype))
@@ -272,8 +359,10 @@ def _index_put(input, dims, indices, value, accumulate):
 
 def check_now(shape, dims, indices) -> None:
     """Indices whose memory is there are checked at the call, so that the error is raised at the user's line."""
+    if not all(layout_of(i).numel for i in indices):
+        return
     for d, i in zip(dims, indices):
-        if _realised(i) and layout_of(i).numel:
+        if _realised(i):
             n = shape[d]
             a = array_of(i)
             if a.min() < -n or a.max() >= n:
@@ -306,10 +395,10 @@ def __getitem__(self, index):
             raise IndexError(
                 "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
             )
-        return pick(self, 0, index)
-    if kind is slice and layout_of(self).ndim:
-        r = slice_of(self, 0, index)
-        return new_view(self, layout_of(self), 0, "Alias") if r is self else r
+        return pick(self, 0, index, 0)
+    view = basic_view(self, index if kind is tuple else (index,))
+    if view is not None:
+        return view
     t, advanced = split_index(self, index)
     if any(a is not None for a in advanced):
         return gather_at(t, advanced)
@@ -357,7 +446,10 @@ def __setitem__(self, index, value):
     if isinstance(index, Tensor) and layout_of(index).dtype is dtypes.bool_ and _is_single(value) and fits(index, self):
         write_masked(self, index, value)
         return
-    t, advanced = split_index(self, index)
+    t = basic_view(self, index if type(index) is tuple else (index,))
+    advanced: list[Tensor | None] = []
+    if t is None:
+        t, advanced = split_index(self, index)
     check_writable(t, tls.walk)
     d = layout_of(self).dtype
     given = isinstance(value, Tensor)
