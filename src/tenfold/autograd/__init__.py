@@ -5,8 +5,8 @@ from .._core.autograd.grad_mode import enable_grad, inference_mode, no_grad, set
 from .._core.autograd.gradcheck import gradcheck, gradgradcheck
 from .._core.autograd.reverse import backward_all as backward
 from .._core.autograd.reverse import grad
+from . import function, functional
 from .variable import Variable
-from . import function
 
 __all__ = [
     "Function",
@@ -14,6 +14,7 @@ __all__ = [
     "backward",
     "enable_grad",
     "function",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",
