@@ -9,8 +9,9 @@ import numpy as np
 
 from ..ir.dtypes import bool_
 from ..ir.shapes import Layout, layout
+from ..ir.special import CAST
 from ..trace.handle import Tensor, layout_of
-from .declare import describe, elementwise, function, inplace_variant, pointwise_layout, primitive, publish, store_out
+from .declare import describe, elementwise, function, inplace_variant, pointwise_layout, primitive, promoted, publish, store_out
 
 # --- arithmetic ----------------------------------------------------------------------------------------------
 
@@ -266,18 +267,30 @@ def _scaled(fn, name: str, doc: str, aliases=()):
             input = _number_tensor(name, input)
         if type(alpha) is not int or alpha != 1:
             _check_alpha(name, input, other, alpha)
-            other = _mul(other, alpha) if isinstance(other, Tensor) else other * alpha
+            other = _times_alpha(input, other, alpha)
         r = fn(input, other)
         return r if out is None else store_out(out, r, name)
 
     return _public(call, name, doc, aliases)
 
 
+def _times_alpha(input, other, alpha):
+    """alpha * other in the dtype of the sum, which alpha has no part in."""
+    if not isinstance(other, Tensor):
+        return other * alpha
+    if layout_of(other).dtype is bool_ and isinstance(input, Tensor):
+        d = promoted([layout_of(input), layout_of(other)])
+        if d is bool_:
+            return other if alpha else other.logical_not().logical_and(other)
+        other = CAST.call(other, d)
+    return _mul(other, alpha)
+
+
 def _check_alpha(name, input, other, alpha) -> None:
     if isinstance(alpha, Tensor):
         return
     d = [layout_of(t).dtype for t in (input, other) if isinstance(t, Tensor)]
-    if name in ("sub", "rsub") and bool_ in d:
+    if name in ("sub", "rsub") and (bool_ in d or isinstance(other, bool)):
         _sub(input, other)  # raises: a scaled bool tensor would be one of integers
     if isinstance(alpha, bool) and any(x is not bool_ for x in d):
         raise RuntimeError(

@@ -412,7 +412,7 @@ def write(t: Tensor, v: Value, w: Walk) -> None:
     st = t._st
     if st is None:
         old = t._val
-        if v.lay is old.lay and (v.rg or not old.rg or not w.at.mode):
+        if v.lay is old.lay and (not old.rg or not w.at.mode or v.rg and not old.mask & ~v.mask):
             t._val = graft(v, old, w) if old.rg and not w.at.mode else v
             return
         st = place(t)
@@ -426,7 +426,8 @@ def write(t: Tensor, v: Value, w: Walk) -> None:
         old = enter(st, lay if whole else None, w, None)
     if t._det and v.rg:
         v = edge(w, STOP, (v,), ONE, ONE).out
-    kept = old is not None and old.rg and not v.rg and not outside  # it goes on requiring grad, though nothing flows
+    # it goes on requiring grad, and the leaves that it came from get zeros, though nothing flows
+    kept = old is not None and old.rg and not outside and (not v.rg or old.mask & ~v.mask)
     if kept or not (whole and v.lay is lay and (old is None or old.lay is lay)):
         data = st.mem is not None
         static = (TENSOR, TENSOR, TENSOR, lay) if data else (TENSOR, TENSOR, TENSOR, lay, t._off)
