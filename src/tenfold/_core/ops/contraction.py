@@ -10,12 +10,18 @@ from ..errors import shape_text
 from ..ir.shapes import dim_index
 from ..trace.handle import Tensor, layout_of
 from .declare import function, operation, store_out
-from .matmul import matmul, rows_of, takes_tensors
+from .matmul import matmul, need_bias, rows_of, takes_tensors
 from .shape import viewed
 from .windows import volume
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ELLIPSIS = -1  # stands in a list of subscripts for the dims that "..." covers
+
+
+def need_tensors(name: str, operands) -> None:
+    for k, t in enumerate(operands):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{name}(): operand {k} must be Tensor, not {type(t).__name__}")
 
 
 # --- einsum: reading the equation -----------------------------------------------------------------------------
@@ -214,11 +220,13 @@ def _contract(operands, plan: Plan):
 
 @operation(where="", name="einsum", grad_name="View")
 def _einsum(operands, plan):
-    return _contract(operands, Plan(*plan))
+    _check_sizes(plan, [t.shape for t in operands])
+    return _contract(operands, plan)
 
 
 def _one(t, plan: Plan):
     """One operand: a view, or a sum over the dims that are not in the output."""
+    _check_sizes(plan, [layout_of(t).shape])
     t = _aligned(t, plan.operands[0], (*plan.output, *plan.summed))
     if not plan.summed:
         return t
@@ -231,6 +239,7 @@ def _from_sublists(args) -> tuple[list, Plan]:
     if len(args) % 2:
         output, args = _listed(args[-1]), args[:-1]
     operands = list(args[::2])
+    need_tensors("einsum", operands)
     labels = [_listed(x) for x in args[1::2]]
     return operands, _planned(labels, output, tuple([layout_of(t).ndim for t in operands]))
 
@@ -256,6 +265,8 @@ def einsum(*args):
             "..." stands for any dims, which broadcast. Without "->", letters that appear once, in alphabetical order.
         operands: the tensors; or, without equation, operand, list of ints, operand, list of ints, ..., [result's list].
     Raises: RuntimeError where the equation and the operands do not fit."""
+    if args and not isinstance(args[0], (str, Tensor)):
+        raise TypeError(f"einsum(): the first argument must be an equation or a Tensor, not {type(args[0]).__name__}")
     if len(args) < 2:
         raise ValueError(
             "einsum(): must specify the equation string and at least one operand, or at least one operand and its"
@@ -267,11 +278,11 @@ def einsum(*args):
         operands = args[1:]
         if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
             operands = operands[0]
+        need_tensors("einsum", operands)
         plan = _plan(args[0], tuple([layout_of(t).ndim for t in operands]))
-    _check_sizes(plan, [layout_of(t).shape for t in operands])
     if len(operands) == 1:
         return _one(operands[0], plan)
-    return _einsum(list(operands), tuple(plan))
+    return _einsum(operands, plan)
 
 
 # --- tensordot and its kin ------------------------------------------------------------------------------------
@@ -317,6 +328,7 @@ def tensordot(a, b, dims=2, out=None):
     Args: dims: how many of the last dims of a meet the first of b, default 2; or two lists of dims.
     Returns: the other dims of a, then those of b.
     Raises: RuntimeError where the dims that meet differ in size."""
+    need_tensors("tensordot", (a, b))
     first, second = _tensordot_dims(a, b, dims)
     shapes = layout_of(a).shape, layout_of(b).shape
     dims_a = tuple([dim_index(d, len(shapes[0])) for d in first])
@@ -376,6 +388,7 @@ def bilinear(input1, input2, weight, bias=None):
     """Bilinear map: result m is input1 @ weight[m] @ input2, plus bias.
 
     Args: input1: (*, K1); input2: (*, K2); weight: (M, K1, K2); bias: (M) or None. Returns: (*, M)."""
+    need_bias("bilinear", bias, Tensor)
     _check_bilinear(input1, input2, weight, bias)
     m, k1, k2 = weight.shape
     rows = rows_of(input1)

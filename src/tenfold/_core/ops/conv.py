@@ -10,9 +10,10 @@ import numpy as np
 from ..errors import shape_text
 from ..ir.dtypes import bool_
 from ..ir.shapes import Layout, contiguous_strides, layout, size
+from ..trace.handle import Tensor
 from .declare import not_implemented, operation, primitive
 from .elementwise import conj
-from .matmul import takes_tensors
+from .matmul import need_bias, takes_tensors
 from .shape import channels_last_strides
 from .windows import Pair, add_windows, chunks, pad_last, per_dim, reach, volume, windows
 
@@ -231,6 +232,7 @@ def _add_bias(out, bias, batched: bool):
 
 
 def _convolved(name: str, n: int, input, weight, bias, stride, padding, dilation, groups):
+    need_bias(name, bias, Tensor)
     x, batched = _batched(name, input, n)
     if weight.dim() != n + 2:
         _check_weight(name, weight, 1, n)
@@ -296,6 +298,7 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 
 def _transposed(name: str, n: int, input, weight, bias, stride, padding, output_padding, groups, dilation):
+    need_bias(name, bias, Tensor)
     x, batched = _batched(name, input, n)
     if weight.dim() != n + 2:
         _check_weight(name, weight, 1, n)

@@ -22,6 +22,12 @@ def takes_tensors(f, *names: str):
     return f
 
 
+def need_bias(name: str, bias, kind: type) -> None:
+    """TypeError for a bias that is neither None nor a tensor (`kind` is Layout in a rule)."""
+    if bias is not None and not isinstance(bias, kind):
+        raise TypeError(f"{name}(): argument 'bias' must be Tensor or None, not {type(bias).__name__}")
+
+
 def same_dtype(name: str, a: Layout, b: Layout) -> None:
     if a.dtype is not b.dtype:
         raise RuntimeError(
@@ -449,6 +455,7 @@ def _linear_rule(input: Layout, weight: Layout, bias: Layout | None = None) -> L
         )
     shape = (*input.shape[:-1], *(weight.shape[:1] if weight.ndim == 2 else ()))
     if bias is not None:
+        need_bias("linear", bias, Layout)
         _check_bias(bias, weight, shape)
     return layout(size(shape), None, input.dtype, input.device)
 
