@@ -11,7 +11,17 @@ from ..ir.dtypes import bool_
 from ..ir.shapes import Layout, layout
 from ..ir.special import CAST
 from ..trace.handle import Tensor, layout_of
-from .declare import describe, elementwise, function, inplace_variant, pointwise_layout, primitive, promoted, publish, store_out
+from .declare import (
+    describe,
+    elementwise,
+    function,
+    inplace_variant,
+    pointwise_layout,
+    primitive,
+    promoted,
+    publish,
+    store_out,
+)
 
 # --- arithmetic ----------------------------------------------------------------------------------------------
 
