@@ -216,3 +216,35 @@ def test_a_bad_index_that_is_computed_raises_when_it_is_read_and_spoils_nothing(
     with pytest.raises(IndexError, match="index 6 is out of bounds"):
         y.tolist()
     assert x[2].tolist() == [8, 9, 10, 11]
+
+
+def test_an_index_without_dims_gives_a_view_even_where_it_is_computed():
+    x = numbers()
+    row = x[torch.tensor([0.0, 3, 1]).argmax()]
+    row.zero_()
+    assert x[1].tolist() == [0, 0, 0, 0]
+
+
+def test_a_list_of_sequences_is_an_index_for_each_dim():
+    x = numbers()
+    assert x[[[0, 1], [1, 2]]].tolist() == [1, 6]
+
+
+def test_shapes_on_meta():
+    x = torch.empty(3, 4, device="meta")
+    assert x[[0, 1], None, 1:].shape == (2, 1, 3)
+    x[[0, 1]] = 1
+    assert torch.cat([x, x.t().reshape(3, 4)]).shape == (6, 4)
+
+
+def test_dims_may_be_called_axis():
+    x = numbers()
+    assert torch.stack([x, x], axis=2).shape == (3, 4, 2)
+    assert x.unsqueeze(axis=0).squeeze(axis=0).unbind(axis=1)[0].tolist() == [0, 4, 8]
+
+
+def test_a_diagonal_is_filled_in_place():
+    x = torch.zeros(7, 3)
+    assert x.fill_diagonal_(1, wrap=True) is x
+    assert x.sum(1).tolist() == [1, 1, 1, 0, 1, 1, 1]
+    assert x.sum(0).tolist() == [2, 2, 2]

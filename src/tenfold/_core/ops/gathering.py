@@ -13,7 +13,7 @@ from .checks import known_values
 from .creation import filled
 from .declare import function, inplace_variant, primitive, store_out
 from .indexing import _index, check_apart, store_exactly
-from .shape import expand, reshape
+from .shape import dim_or_axis, expand, reshape
 
 # --- what is checked --------------------------------------------------------------------------------------------------
 
@@ -90,6 +90,7 @@ _bounds_now(_gather)
 
 
 @function
+@dim_or_axis
 def gather(input, dim, index, *, sparse_grad=False, out=None):
     """Elements of input at `index` along a dim: out[i][j] = input[index[i][j]][j] for dim 0.
 
@@ -173,6 +174,7 @@ _bounds_now(rows, IndexError, "index out of range in self: ")
 
 
 @function
+@dim_or_axis
 def index_select(input, dim, index, *, out=None):
     """The slices of input at the places in `index` (a vector) along a dim."""
     lay = layout_of(index)

@@ -17,7 +17,7 @@ from ..trace.handle import Tensor, layout_of, tls
 from ..trace.walk import check_writable
 from ..trace.walk import view as new_view
 from .creation import filled, from_array, tensor
-from .declare import function, overwrite, primitive, scalar_name, store_out
+from .declare import function, meta_tensor, overwrite, primitive, scalar_name, store_out
 from .shape import select, slice_dim, view_strides
 
 # --- basic: a view ---------------------------------------------------------------------------------------------------------
@@ -138,9 +138,18 @@ def _pattern_layout(lay: Layout, pattern: list) -> Layout:
     return layout(size(shape), tuple(strides), lay.dtype, lay.device)
 
 
+def is_tuple_like(index) -> bool:
+    """Whether a list is taken for a tuple of indices: where it holds slices, None, `...`, tensors or sequences."""
+    if type(index) is not list or len(index) >= 32:
+        return False
+    return any(
+        x is None or x is Ellipsis or isinstance(x, (slice, Tensor, list, tuple, range, np.ndarray)) for x in index
+    )
+
+
 def split_index(t: Tensor, index) -> tuple[Tensor, list[Tensor | None]]:
     """The view that the basic part of an index takes, and a tensor (or None) for each of its dims."""
-    items = list(index) if isinstance(index, tuple) else [index]
+    items = list(index) if isinstance(index, tuple) or is_tuple_like(index) else [index]
     items = [_as_tensor(x) for x in items]
     used = sum(_dims_of(x) for x in items)
     ndim = layout_of(t).ndim
@@ -196,8 +205,11 @@ def _as_tensor(x) -> Any:
         return x
     if isinstance(x, Tensor):
         lay = layout_of(x)
-        if lay.ndim == 0 and lay.dtype.category == 1 and lay.dtype is not dtypes.uint8 and _realised(x):
-            return int(x.item())
+        if lay.ndim == 0 and lay.device != "meta":
+            if lay.dtype in (dtypes.bool_, dtypes.uint8):
+                return bool(x.item())
+            if lay.dtype.category == 1 and (_realised(x) or not tls.walk.body):  # as a view needs it
+                return int(x.item())
         return x
     if isinstance(x, (list, tuple, range)):
         x = list(x)
@@ -378,10 +390,21 @@ _index.operation.early = _early
 _index_put.operation.early = _early
 
 
+def beside(t: Tensor, indices: list[Tensor]) -> list[Tensor]:
+    """The indices of a tensor on `meta` may have values: there, only their shapes count."""
+    if layout_of(t).device != "meta":
+        return indices
+    lays = [layout_of(i) for i in indices]
+    return [
+        i if l.device == "meta" else meta_tensor(layout(l.shape, l.strides, l.dtype, "meta"))
+        for i, l in zip(indices, lays)
+    ]
+
+
 def gather_at(t: Tensor, advanced: list[Tensor | None]) -> Tensor:
     dims = tuple([d for d, i in enumerate(advanced) if i is not None])
     indices = [i for i in advanced if i is not None]
-    return _index(t, dims, indices)
+    return _index(t, dims, beside(t, indices))
 
 
 # --- the public names ------------------------------------------------------------------------------------------------------------
@@ -467,7 +490,7 @@ def __setitem__(self, index, value):
             raise RuntimeError(
                 f"Index put requires the source and destination dtypes match, got {d} for the destination and {have} for the source."
             )
-        overwrite(t, _index_put(t, dims, indices, value.to(d), False))
+        overwrite(t, _index_put(t, dims, beside(t, indices), value.to(d), False))
         return
     shape = layout_of(t).shape
     have = layout_of(value).shape

@@ -15,7 +15,7 @@ from ..trace.handle import Tensor, layout_of
 from .creation import from_array
 from .declare import function, primitive, store_out
 from .gathering import index_select
-from .shape import expand, reshape, slice_dim
+from .shape import dim_or_axis, expand, reshape, slice_dim
 from .views import atleast_1d, atleast_2d, atleast_3d
 
 # --- together ----------------------------------------------------------------------------------------------------------------
@@ -162,6 +162,7 @@ def _stack(tensors, dim):
 
 
 @function(where="torch")
+@dim_or_axis
 def stack(tensors, dim=0, *, out=None):
     """Tensors of one shape as the entries of a new dim."""
     items = _sequence(tensors, "stack")

@@ -4,6 +4,7 @@ A layout remembers its views: `viewed(t, key, make)` computes a view's layout on
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 
@@ -48,6 +49,18 @@ def ints(args: tuple, name: str, what: str = "size") -> tuple[int, ...]:
         raise TypeError(
             f"{name}(): argument '{what}' must be tuple of ints, but found element of type {type(bad).__name__}"
         ) from None
+
+
+def dim_or_axis(fn: Callable) -> Callable:
+    """The function, whose argument `dim` may also be named `axis`, as NumPy calls it."""
+
+    @functools.wraps(fn)
+    def call(*args, **kwargs):
+        if "axis" in kwargs:
+            kwargs["dim"] = kwargs.pop("axis")
+        return fn(*args, **kwargs)
+
+    return call
 
 
 # --- one shape for another ------------------------------------------------------------------------------------------------
@@ -283,7 +296,7 @@ def contiguous(self, memory_format=None):
 # --- dims in another order -------------------------------------------------------------------------------------------------
 
 
-@function(aliases=("swapaxes", "swapdims"))
+@function(aliases=("swapdims",))
 def transpose(input, dim0, dim1):
     """A view with two dims exchanged."""
 
@@ -297,6 +310,12 @@ def transpose(input, dim0, dim1):
         return shape, strides, 0
 
     return viewed(input, "Transpose", (dim0, dim1), make)
+
+
+@function
+def swapaxes(input, axis0, axis1):
+    """A view with two dims exchanged."""
+    return transpose(input, axis0, axis1)
 
 
 @function
@@ -335,6 +354,7 @@ def permute(input, *dims, **more):
 
 
 @function
+@dim_or_axis
 def unsqueeze(input, dim):
     """A view with a dim of size 1 put in at `dim`."""
 
@@ -347,6 +367,7 @@ def unsqueeze(input, dim):
 
 
 @function
+@dim_or_axis
 def squeeze(input, dim=None):
     """A view without the dims of size 1: all of them, or those named."""
 
@@ -405,6 +426,7 @@ def expand(self, *sizes, **more):
 
 
 @function
+@dim_or_axis
 def select(input, dim, index):
     """A view without dim `dim`, at `index` of it."""
     lay = layout_of(input)

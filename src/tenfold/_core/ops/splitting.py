@@ -7,10 +7,11 @@ from ..ir.dtypes import int64
 from ..ir.shapes import dim_index
 from ..trace.handle import Tensor, layout_of
 from .declare import function, publish
-from .shape import ints, slice_dim
+from .shape import dim_or_axis, ints, slice_dim
 
 
 @function
+@dim_or_axis
 def unbind(input, dim=0):
     """A tuple of views without a dim, one for each place of it."""
     lay = layout_of(input)
@@ -76,6 +77,7 @@ publish(split_with_sizes, "unsafe_split_with_sizes", "torch Tensor")
 
 
 @function(aliases=("unsafe_chunk",))
+@dim_or_axis
 def chunk(input, chunks, dim=0):
     """A tuple of about `chunks` views of equal size along a dim (the last may be smaller, or some missing)."""
     lay = layout_of(input)

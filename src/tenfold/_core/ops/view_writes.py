@@ -265,3 +265,29 @@ for _name, _view in (
     ("view_as_complex_copy", views.view_as_complex), ("view_as_real_copy", views.view_as_real), ("view_copy", shapes.view),
 ):  # fmt: skip
     _copying(_view, _name)
+
+
+# --- a diagonal filled in place -------------------------------------------------------------------------------------------
+
+
+@function(where="Tensor")
+def fill_diagonal_(self, fill_value, wrap=False):
+    """Writes fill_value on the main diagonal, in place; with wrap, a tall matrix gets further diagonals below it."""
+    lay = layout_of(self)
+    if lay.ndim < 2:
+        raise RuntimeError(f"dimensions must larger than 1: fill_diagonal_ got shape {list(lay.shape)}")
+    if lay.ndim > 2 and len(set(lay.shape)) > 1:
+        raise RuntimeError(
+            f"all dimensions of input must be of equal length: fill_diagonal_ got shape {list(lay.shape)}"
+        )
+    count = min(lay.shape)
+    if not count:
+        return self
+    step = sum(lay.strides)
+    as_strided(self, (count,), (step,)).fill_(fill_value)
+    rows, columns = lay.shape[0], lay.shape[1]
+    if wrap and lay.ndim == 2 and rows > columns + 1:
+        more = -(-lay.numel // (columns + 1)) - count
+        start = self.storage_offset() + lay.strides[0] * (columns + 1)
+        as_strided(self, (more,), (step,), start).fill_(fill_value)
+    return self
