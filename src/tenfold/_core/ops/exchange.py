@@ -201,6 +201,12 @@ def __dlpack__(self, *, stream=-1, max_version=None, dl_device=None, copy=None):
     return dlpack.to_capsule(array, max_version)
 
 
+@function(where="torch")
+def to_dlpack(tensor):
+    """A DLPack capsule on the tensor's memory, which one consumer may take."""
+    return tensor.__dlpack__()
+
+
 @function(where="Tensor")
 def __dlpack_device__(self):
     """The device as DLPack numbers it: (1, 0), the CPU."""

@@ -14,6 +14,7 @@ from ..trace.handle import Storage, Tensor, layout_of, placed
 from .creation import check_options, chosen, filled, mark, shape_from
 from .declare import function, meta_tensor, not_implemented, primitive, store_out
 from .devices import device_name
+from .joining import cat
 
 # --- from start to end, the end left out -----------------------------------------------------------
 
@@ -301,6 +302,25 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_g
     r = filled(size(sizes), 0, d, "meta") if where == "meta" else _eye(*sizes, d)
     r = mark(r, requires_grad)
     return r if out is None else store_out(out, r, "eye")
+
+
+@function(where="torch")
+def vander(x, N=None, increasing=False):
+    """Powers of the elements of a vector as columns, the highest first: shape (len(x), N).
+
+    Args: N: how many columns; default len(x). increasing: the lowest power first. Default False."""
+    lay = layout_of(x)
+    if lay.ndim != 1:
+        raise RuntimeError(f"x must be a one-dimensional tensor, vander got shape {list(lay.shape)}")
+    columns = lay.numel if N is None else operator.index(N)
+    if columns < 0:
+        raise RuntimeError(f"N must be non-negative, vander got {columns}")
+    d = dtypes.int64 if lay.dtype.category < FLOAT else lay.dtype
+    out = filled(size((lay.numel, min(columns, 1))), 1, d, lay.device)
+    if columns > 1:
+        powers = x.to(d).unsqueeze(-1).expand(lay.numel, columns - 1).cumprod(-1)
+        out = cat([out, powers], -1)
+    return out if increasing else out.flip(-1)
 
 
 # --- of given strides -----------------------------------------------------------------------------
