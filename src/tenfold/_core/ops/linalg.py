@@ -156,7 +156,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
             f" A has shape {list(A.shape)}, B {list(B.shape)}"
         )
     B = B.unsqueeze(-1) if vector else B
-    solution = in_columns(matmul(_pinv(A, False, None, rcond), B))
+    solution = in_columns(matmul(_pinv(A, False, None, rcond), B), max(m, n))
     nothing = A.reshape(-1).narrow(0, 0, 0).clone()
     s = svd_of(A, False)[1]
     rank = A.new_zeros((0,), dtype=int64) if driver == "gels" else _rank(s, tuple(A.shape), None, rcond)
@@ -468,8 +468,8 @@ def ormqr(input, tau, other, left=True, transpose=False):
 
     Args: input: (*, M, K); tau: (*, K); other: (*, M, N), or (*, N, M) where not left."""
     need_matrix("torch.ormqr", input)
-    m, k = input.shape[-2:]
-    wide = input
+    m, k = input.shape[-2], tau.shape[-1]
+    wide = input = input.narrow(-1, 0, k)
     if m > k:
         wide = PUBLIC["torch"]["cat"]([input, input.new_zeros((*input.shape[:-1], m - k))], -1)
     Q = householder_product(wide, tau)

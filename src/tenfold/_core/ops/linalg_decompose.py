@@ -51,21 +51,23 @@ def _real(x):
 # --- Cholesky -------------------------------------------------------------------------------------------------
 
 
-def _cholesky_gradient(g, out, A):
-    """0.5 L^-H P^H L^-1 with P the lower triangle of L^H g, mirrored at the diagonal."""
+def _cholesky_gradient(g, out, A, upper):
+    """0.5 L^-H P L^-1 with P the lower triangle of L^H g, mirrored at the diagonal."""
     P = matmul(adjoint(out), g)
     P = P.tril() + adjoint(P.tril(-1))
     half = triangular_of(adjoint(out), P, True, False)
-    return triangular_of(adjoint(out), adjoint(half), True, False) / 2
+    return adjoint(triangular_of(adjoint(out), adjoint(half), True, False)) / 2
 
 
 @primitive(
-    rule=lambda A: columns(A.shape, A.dtype, A.device), gradient=_cholesky_gradient, where="", name="_cholesky",
+    rule=lambda A, upper: columns(A.shape, A.dtype, A.device), gradient=_cholesky_gradient, where="", name="_cholesky",
     grad_name="LinalgCholeskyEx",
 )  # fmt: skip
-def cholesky_of(A):
+def cholesky_of(A, upper):
+    """The lower factor, of what one triangle of A says."""
     if not A.size:
         return A
+    A = np.conj(np.swapaxes(A, -2, -1)) if upper else A
     lower = np.tril(A)
     hermitian = lower + np.conj(np.swapaxes(np.tril(A, -1), -2, -1))
     try:
@@ -89,7 +91,7 @@ def _minor_text(A: np.ndarray) -> str:
 
 def _cholesky(name: str, A, upper: bool):
     need_square(name, A)
-    L = cholesky_of(adjoint(A) if upper else A)
+    L = cholesky_of(A, upper)
     return in_columns(adjoint(L)) if upper else L
 
 
@@ -393,6 +395,11 @@ def _lu_gradient(g, out, A, pivot):
     return matmul(P, total)
 
 
+def _size(x: np.ndarray) -> np.ndarray:
+    """What LAPACK chooses pivots by: |re| + |im|."""
+    return np.abs(x.real) + np.abs(x.imag) if np.iscomplexobj(x) else np.abs(x)
+
+
 @primitive(rule=_lu_rule, gradient=_lu_gradient, where="", name="_lu", grad_name="LinalgLuFactorEx")
 def lu_of(A, pivot):
     """Both factors in one matrix, the rows exchanged at each step (counted from 1), and the permutation matrix."""
@@ -404,7 +411,7 @@ def lu_of(A, pivot):
     pivots = np.broadcast_to(np.arange(1, k + 1, dtype=np.int32), (b, k)).copy()
     for j in range(k):
         if pivot:
-            p = j + np.argmax(np.abs(LU[:, j:, j]), -1)
+            p = j + np.argmax(_size(LU[:, j:, j]), -1)
             pivots[:, j] = p + 1
             LU[each, j], LU[each, p] = LU[each, p].copy(), LU[each, j].copy()
             order[each, j], order[each, p] = order[each, p].copy(), order[each, j].copy()

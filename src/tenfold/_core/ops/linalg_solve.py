@@ -67,12 +67,19 @@ def singular(name: str, A: np.ndarray) -> LinAlgError:
     )
 
 
+def _columns_rule(x: Layout, rows=None) -> Layout:
+    if rows is None:
+        return columns(x.shape, x.dtype, x.device)
+    *batch, _, n = x.shape
+    strides = contiguous_strides((*batch, n, rows))
+    return layout(x.shape, (*strides[:-2], 1, rows), x.dtype, x.device)
+
+
 @primitive(
-    rule=lambda x: columns(x.shape, x.dtype, x.device), where="", name="_columns", raw=True,
-    gradient=lambda g, out, x: g, grad_name="Clone",
-)  # fmt: skip
-def in_columns(x):
-    """The same matrices, column by column in memory."""
+    rule=_columns_rule, where="", name="_columns", raw=True, gradient=lambda g, out, x, rows=None: g, grad_name="Clone"
+)
+def in_columns(x, rows=None):
+    """The same matrices, column by column in memory, each column at the head of `rows` places."""
     return x
 
 
@@ -266,7 +273,10 @@ def solved(A, B, left: bool):
     if not left:
         return solution_of(A.transpose(-2, -1), B.transpose(-2, -1)).transpose(-2, -1).clone()
     X = solution_of(A, B)
-    return X.squeeze(-1).clone() if vector else X
+    if not vector:
+        return X
+    x = X.squeeze(-1)
+    return in_columns(x) if x.dim() > 1 else x.clone()
 
 
 @operation(where="linalg", out=True, grad_name="LinalgSolveEx")
@@ -319,7 +329,8 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False):
         )
     if left:
         return triangular_of(A, B, upper, unitriangular)
-    return triangular_of(A.transpose(-2, -1), B.transpose(-2, -1), not upper, unitriangular).transpose(-2, -1).clone()
+    X = triangular_of(A.transpose(-2, -1), B.transpose(-2, -1), not upper, unitriangular)
+    return in_columns(X.transpose(-2, -1))
 
 
 @operation(out=True)

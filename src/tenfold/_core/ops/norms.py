@@ -17,7 +17,7 @@ from .reduction import check_dims, restored, squares, stored, sum_over, wide_of,
 def _norm_gradient(g, out, x, ord, dims, keepdim, d):
     """g times the derivative; 0 where the norm is not differentiable because it is 0."""
     if ord == 0:
-        return None
+        return x * 0
     g, out = restored(g, dims, keepdim), restored(out, dims, keepdim)
     x = x.to(d)
     if ord == 2:
@@ -45,7 +45,8 @@ def norm_over(x, ord, dims, keepdim, d):
         return sum_over(squares(x), dims, keepdim, wide_of(real)).sqrt().to(real)
     size = x.abs()
     if ord == 0:
-        return sum_over(x != 0, dims, keepdim, real)
+        none = zero_where(size, (size == size) | size.isnan())  # zeros that depend on x: the result requires grad
+        return sum_over((x != 0).to(real) + none, dims, keepdim, real)
     if ord == 1:
         return sum_over(size, dims, keepdim, wide_of(real)).to(real)
     if math.isinf(ord):

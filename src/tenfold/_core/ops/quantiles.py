@@ -14,7 +14,7 @@ from .extremes import need_elements, picked_gradient, taken
 from .reduction import one_dim, reduced_shape, stored, zero_where
 from .sets import read_values
 from .sorting import order_of, sort_along
-from .tie_order import kth_order
+from .tie_order import kth_order, sort_order
 
 # --- one element of the order ---------------------------------------------------------------------------------
 
@@ -67,7 +67,7 @@ def _mode(input, dim, keepdim):
     x = np.asarray(input)
     if not x.ndim:
         return x, np.zeros((), np.int64)
-    order = np.moveaxis(order_of(x, dim, False), dim, -1)
+    order = np.moveaxis(sort_order(x, order_of(x, dim, False), dim), dim, -1)
     ordered = np.take_along_axis(np.moveaxis(x, dim, -1), order, -1)
     here = np.arange(ordered.shape[-1])
     starts = np.zeros(ordered.shape, np.int64)

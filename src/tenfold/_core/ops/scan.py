@@ -61,7 +61,8 @@ def _cumprod_gradient(g, out, input, dim, reverse, d):
     if input.dim() == 0:
         return g
     x = conj(input.to(d))
-    return exclusive_cumprod(x, dim, reverse) * recurrence(x, g, dim, not reverse)
+    factor = delay(x, dim, False, 0) if reverse else x  # recurrence takes the next factor backwards, its own forwards
+    return exclusive_cumprod(x, dim, reverse) * recurrence(factor, g, dim, not reverse)
 
 
 @primitive(rule=_as_dtype, gradient=_cumprod_gradient, where="", name="_cumprod", grad_name="Cumprod")
@@ -255,10 +256,10 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     d = one_dim(dim, input.dim())
+    if n == 0:
+        return input.clone()
     x = _concatenated([t for t in (prepend, input, append) if t is not None], d)
     n = min(n, x.shape[d])
-    if n == 0:
-        return x.clone()
     for _ in range(n):
         after, before = _part(x, d, min(1, x.shape[d]), x.shape[d]), _part(x, d, 0, max(x.shape[d] - 1, 0))
         x = after.logical_xor(before) if x.dtype.category == 0 else after - before

@@ -64,9 +64,13 @@ def _rows(x: np.ndarray, dim: int) -> np.ndarray:
     return moved.reshape(len(moved), -1)
 
 
+def _slices(rows: np.ndarray, shape, dim: int) -> np.ndarray:
+    """Rows as slices of that shape without dim, one after the other."""
+    return rows.reshape(len(rows), *[n for d, n in enumerate(shape) if d != dim])
+
+
 def _back(rows: np.ndarray, shape, dim: int) -> np.ndarray:
-    rest = [n for d, n in enumerate(shape) if d != dim]
-    return np.moveaxis(rows.reshape(len(rows), *rest), 0, dim)
+    return np.moveaxis(_slices(rows, shape, dim), 0, dim)
 
 
 @function
@@ -123,9 +127,10 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     starts[1:] = (rows[1:] != rows[:-1]).any(1)
     first = np.flatnonzero(starts)
     counts = np.diff(np.append(first, len(rows)))
-    found = rows[first].reshape(-1) if dim is None else _back(rows[first], lay.shape, d)
     inverse = _places(np.cumsum(starts) - 1, shape)
-    return _answer(made(found, lay.dtype), inverse, _places(counts), bool(return_inverse), bool(return_counts))
+    found = made(rows[first].reshape(-1) if dim is None else _slices(rows[first], lay.shape, d), lay.dtype)
+    found = found if dim is None else found.movedim(0, d)
+    return _answer(found, inverse, _places(counts), bool(return_inverse), bool(return_counts))
 
 
 # --- counts ---------------------------------------------------------------------------------------------------
