@@ -209,7 +209,7 @@ def norm(input, ord=2.0, dim=None, *, keepdim=False, dtype=None, mask=None):
     fill = math.inf if ord < 0 else 0
     x = _kept(input.to(dtype), mask, fill)
     dims = _dims(input, dim)
-    return tenfold.linalg.vector_norm(x, ord, dims, keepdim) if dims else x.abs()
+    return tenfold.linalg.vector_norm(x, ord, dims or None, keepdim)
 
 
 def normalize(input, ord, dim, *, eps=1e-12, dtype=None, mask=None):
