@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tenfold as torch
-from tenfold.nn.utils.stateless import functional_call
+from tenfold.nn.utils.stateless import _functional_call
 from tenfold.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 __all__ = [
@@ -22,6 +22,35 @@ __all__ = [
     "stack_module_state",
     "vjp",
 ]
+
+
+def functional_call(
+    module,
+    parameter_and_buffer_dicts: dict | Sequence[dict],
+    args: Any = None,
+    kwargs: dict[str, Any] | None = None,
+    *,
+    tie_weights: bool = True,
+    strict: bool = False,
+):
+    """Calls a module with other tensors in the place of its parameters and buffers, without changing it.
+
+    Args:
+        parameter_and_buffer_dicts: tensors by name; or several such dictionaries, no name in two of them.
+        args, kwargs: for the call; one argument may be given without its tuple.
+        tie_weights: a tensor that has several names in the module is replaced at all of them. Default True.
+        strict: names must be exactly the module's. Default False.
+    """
+    given = parameter_and_buffer_dicts
+    if not isinstance(given, dict):
+        merged: dict = {}
+        for d in given:
+            twice = sorted(set(merged) & set(d))
+            if twice:
+                raise ValueError(f"functional_call: {twice} appeared in multiple dictionaries; behavior is ambiguous")
+            merged.update(d)
+        given = merged
+    return _functional_call(module, given, args, kwargs, tie_weights=tie_weights, strict=strict)
 
 
 class _Open:
