@@ -12,7 +12,7 @@ from ..trace.handle import Tensor, layout_of
 from .checks import known_values
 from .creation import filled
 from .declare import function, inplace_variant, primitive, store_out
-from .indexing import _index, check_apart, store_exactly
+from .indexing import _index, add_at, check_apart, store_exactly
 from .shape import dim_or_axis, expand, reshape
 
 # --- what is checked --------------------------------------------------------------------------------------------------
@@ -217,7 +217,10 @@ def combine(out: np.ndarray, key: tuple, values, how: str, include_self: bool) -
         return
     if not include_self:
         out[key] = neutral(how, out.dtype)
-    UFUNCS[how].at(out, key, values)
+    if UFUNCS[how] is np.add:
+        add_at(out, key, values)
+    else:
+        UFUNCS[how].at(out, key, values)
     if how == "mean":
         count = np.full(out.shape, int(include_self), np.int64)
         np.add.at(count, key, 1)

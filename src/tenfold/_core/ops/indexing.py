@@ -363,10 +363,27 @@ def _index_put(input, dims, indices, value, accumulate):
         return out
     key = key_of(input.shape, dims, indices)
     if accumulate:
-        np.add.at(out, key, value.astype(out.dtype))
+        add_at(out, key, value.astype(out.dtype))
     else:
         out[key] = value
     return out
+
+
+def add_at(out: np.ndarray, key: tuple, values) -> None:
+    """Adds values at the places of a NumPy index, one after the other; whole rows by their elements, which is faster."""
+    index = key[0]
+    if (
+        isinstance(index, np.ndarray)
+        and out.ndim > 1
+        and out.flags.c_contiguous
+        and all(type(k) is slice for k in key[1:])
+    ):
+        width = out[0].size
+        rows = np.where(index < 0, index + len(out), index).reshape(-1, 1)
+        values = np.ascontiguousarray(np.broadcast_to(values, (*index.shape, *out.shape[1:])))
+        np.add.at(out.reshape(-1), (rows * width + np.arange(width)).reshape(-1), values.reshape(-1))
+    else:
+        np.add.at(out, key, values)
 
 
 def check_now(shape, dims, indices) -> None:
