@@ -33,7 +33,7 @@ globals().update(_PUBLIC["torch"])
 
 _LAZY = frozenset(
     "accelerator autograd backends compiler cuda debug distributed distributions fft func hub jit linalg masked nn optim overrides profiler random "
-    "serialization signal sparse special testing utils version multiprocessing amp mps xpu".split()
+    "return_types serialization signal sparse special testing utils version multiprocessing amp mps xpu".split()
 )
 
 
