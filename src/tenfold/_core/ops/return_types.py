@@ -26,10 +26,14 @@ class _Result(tuple):
         return f"torch.return_types.{type(self).__name__}(\n{body})"
 
     def __reduce__(self):
-        return (type(self), (tuple(self),))
+        return (_remake, (type(self).__name__, tuple(self)))
 
     def _asdict(self) -> dict:
         return dict(zip(self._fields, self))
+
+
+def _remake(name: str, items: tuple):
+    return globals()[name](items)
 
 
 def _named(name: str, *fields: str) -> type:
