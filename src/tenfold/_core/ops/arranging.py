@@ -14,7 +14,7 @@ from .devices import device_name
 from .gathering import index_select
 from .shape import clone, ints, reshape, transpose
 
-# --- repeated ----------------------------------------------------------------------------------------------------------
+# --- repeated ---------------------------------------------------------------------------------------------------------
 
 
 @function(where="Tensor")
@@ -100,7 +100,7 @@ def _places_of(repeats: Tensor) -> Tensor:
     return from_array(np.repeat(np.arange(counts.size), counts), lay.dtype).to(dtypes.int64)
 
 
-# --- turned round -------------------------------------------------------------------------------------------------------
+# --- turned round -----------------------------------------------------------------------------------------------------
 
 
 def _same_strides(input: Layout, dims) -> Layout:
@@ -193,7 +193,7 @@ def rot90(input, k=1, dims=(0, 1)):
     return transpose(_flip(input, (b if turns == 1 else a,)), a, b)
 
 
-# --- triangles ------------------------------------------------------------------------------------------------------------
+# --- triangles --------------------------------------------------------------------------------------------------------
 
 
 def _triangle(name: str, fn, doc: str):

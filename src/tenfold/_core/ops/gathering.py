@@ -11,7 +11,7 @@ from ..ir.shapes import Layout, broadcast_shapes, dim_index, layout, size
 from ..trace.handle import Tensor, layout_of
 from .checks import known_values
 from .creation import filled
-from .declare import function, inplace_variant, primitive, store_out
+from .declare import describe, function, inplace_variant, primitive, store_out
 from .indexing import _index, add_at, check_apart, store_exactly
 from .shape import dim_or_axis, expand, reshape
 
@@ -191,7 +191,7 @@ def index_select(input, dim, index, *, out=None):
     return r if out is None else store_exactly(out, r, "index_select")
 
 
-# --- scatter ------------------------------------------------------------------------------------------------------------
+# --- scatter ----------------------------------------------------------------------------------------------------------
 
 UFUNCS = {"sum": np.add, "mean": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
 
@@ -353,10 +353,12 @@ def _publish(f, name: str, doc: str):
         r = f(*args, **kwargs)
         return r if out is None else store_out(out, r, name)
 
-    public.__name__ = public.__qualname__ = name
-    public.__doc__ = f.__doc__ = doc
+    f.__doc__ = doc
+    describe(public, f, name, True)
     function(public, name=name)
-    function(inplace_variant(f, name), where="Tensor", name=name + "_")
+    in_place = inplace_variant(f, name)
+    describe(in_place, f, name + "_", False)
+    function(in_place, where="Tensor", name=name + "_")
     return public
 
 

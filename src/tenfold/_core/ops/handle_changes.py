@@ -14,7 +14,7 @@ from ..trace.walk import check_writable, is_exported, place
 from .declare import function, publish
 from .shape import as_strided, channels_last_strides, format_kind, ints, squeeze, t, transpose, unsqueeze
 
-# --- another view of the same storage -------------------------------------------------------------------------------------
+# --- another view of the same storage ---------------------------------------------------------------------------------
 
 
 def become(tensor: Tensor, view: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ for _name, _view in (
 _in_place(as_strided, "as_strided_", "torch Tensor")
 
 
-# --- more memory, other memory --------------------------------------------------------------------------------------------
+# --- more memory, other memory ----------------------------------------------------------------------------------------
 
 
 def _grow(tensor: Tensor, count: int) -> None:
@@ -98,7 +98,7 @@ def _resize(tensor: Tensor, shape: tuple[int, ...], memory_format, name: str) ->
 
 @function(where="Tensor")
 def resize_(self, *sizes, memory_format=None, **more):
-    """Makes the tensor read its storage in another shape, from the same offset; a storage that is too short grows (by zeros)."""
+    """Makes the tensor read its storage in another shape; a storage that is too short grows (by zeros)."""
     return _resize(self, ints((more["size"],) if "size" in more else sizes, "resize_"), memory_format, "resize_")
 
 
@@ -110,7 +110,7 @@ def resize_as_(input, the_template, *, memory_format=None):
 
 @function(where="Tensor")
 def set_(self, source=None, storage_offset=0, size=None, stride=None):
-    """Makes the tensor read the storage of another one (or a storage, or nothing), in the given shape, strides and offset."""
+    """Makes the tensor read another one's storage (or a storage, or nothing), as the shape, strides and offset say."""
     lay = layout_of(self)
     check_writable(self, tls.walk)
     if source is None:

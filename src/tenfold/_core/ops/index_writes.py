@@ -8,12 +8,12 @@ from ..ir import dtypes
 from ..ir.shapes import Layout, dim_index, layout
 from ..trace.handle import Tensor, layout_of
 from .creation import filled
-from .declare import function, inplace_variant, primitive, store_out
+from .declare import describe, function, inplace_variant, primitive, store_out
 from .gathering import UFUNCS, _bounds_now, bounded, check_long, combine, reduction_gradient, rows
 from .indexing import _index_put, advanced_indices
 from .shape import reshape
 
-# --- slices along a dim -------------------------------------------------------------------------------------------------
+# --- slices along a dim -----------------------------------------------------------------------------------------------
 
 
 def _write_rule(input: Layout, dim: int, index: Layout, source: Layout, how, include_self) -> Layout:
@@ -176,20 +176,18 @@ def _index_put_public(input, indices, values, accumulate=False):
 
 def _publish(f, name: str, doc: str, has_out: bool, where: str = "Tensor") -> None:
     """The function (with `out=` where PyTorch has it) and its in-place variant."""
-    if has_out:
+    f.__doc__ = doc
 
-        def public(*args, out=None, **kwargs):
-            r = f(*args, **kwargs)
-            return r if out is None else store_out(out, r, name)
-    else:
+    def with_out(*args, out=None, **kwargs):
+        r = f(*args, **kwargs)
+        return r if out is None else store_out(out, r, name)
 
-        def public(*args, **kwargs):
-            return f(*args, **kwargs)
-
-    public.__name__ = public.__qualname__ = name
-    public.__doc__ = doc
+    public = with_out if has_out else f
+    describe(public, f, name, has_out)
     function(public, name=name)
-    function(inplace_variant(public, name), where=where, name=name + "_")
+    in_place = inplace_variant(f, name)
+    describe(in_place, f, name + "_", False)
+    function(in_place, where=where, name=name + "_")
 
 
 for _f, _name, _has_out, _where, _doc in (

@@ -20,7 +20,7 @@ from .creation import filled, from_array, tensor
 from .declare import function, meta_tensor, overwrite, primitive, scalar_name, store_out
 from .shape import select, slice_dim, view_strides
 
-# --- basic: a view ---------------------------------------------------------------------------------------------------------
+# --- basic: a view ----------------------------------------------------------------------------------------------------
 
 
 def slice_bounds(s: slice, n: int) -> tuple[int, int, int]:
@@ -255,7 +255,7 @@ def mask_places(mask: Tensor, t: Tensor, d: int) -> list[Tensor]:
     return [from_array(f.astype(np.int64), dtypes.int64) for f in found]
 
 
-# --- advanced: one gather ------------------------------------------------------------------------------------------------------
+# --- advanced: one gather ---------------------------------------------------------------------------------------------
 
 
 def result_shape(shape, dims: tuple[int, ...], indices: list[Layout]):
@@ -424,7 +424,7 @@ def gather_at(t: Tensor, advanced: list[Tensor | None]) -> Tensor:
     return _index(t, dims, beside(t, indices))
 
 
-# --- the public names ------------------------------------------------------------------------------------------------------------
+# --- the public names -------------------------------------------------------------------------------------------------
 
 
 @function(where="Tensor")

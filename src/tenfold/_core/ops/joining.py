@@ -18,7 +18,7 @@ from .gathering import index_select
 from .shape import dim_or_axis, expand, reshape, slice_dim
 from .views import atleast_1d, atleast_2d, atleast_3d
 
-# --- together ----------------------------------------------------------------------------------------------------------------
+# --- together ---------------------------------------------------------------------------------------------------------
 
 
 def _skipped(lay: Layout) -> bool:

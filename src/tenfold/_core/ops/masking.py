@@ -12,7 +12,7 @@ from .creation import filled, from_array
 from .declare import function, inplace_variant, primitive, promoted, store_out
 from .indexing import check_apart, store_exactly
 
-# --- choosing by a condition -------------------------------------------------------------------------------------------------
+# --- choosing by a condition ------------------------------------------------------------------------------------------
 
 
 def _where_rule(condition: Layout, input: Layout, other: Layout) -> Layout:

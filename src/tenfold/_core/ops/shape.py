@@ -63,7 +63,7 @@ def dim_or_axis(fn: Callable) -> Callable:
     return call
 
 
-# --- one shape for another ------------------------------------------------------------------------------------------------
+# --- one shape for another --------------------------------------------------------------------------------------------
 
 
 def infer_size(shape: tuple[int, ...], count: int, name: str) -> tuple[int, ...]:
@@ -293,7 +293,7 @@ def contiguous(self, memory_format=None):
     return self if lay.strides == channels_last_strides(lay.shape) else _copy(self, kind)
 
 
-# --- dims in another order -------------------------------------------------------------------------------------------------
+# --- dims in another order --------------------------------------------------------------------------------------------
 
 
 @function(aliases=("swapdims",))
@@ -350,7 +350,7 @@ def permute(input, *dims, **more):
     return viewed(input, "Permute", wanted, make)
 
 
-# --- dims more or fewer ------------------------------------------------------------------------------------------------------
+# --- dims more or fewer -----------------------------------------------------------------------------------------------
 
 
 @function

@@ -1,4 +1,4 @@
-"""Views of copies: writing into a view of a copy (`*_scatter`), copying what a view reads (`*_copy`), matrices from diagonals."""
+"""Views of copies: written into (`*_scatter`), copied (`*_copy`); matrices from diagonals."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def _block_diag(blocks):
 
 @function(where="torch")
 def block_diag(*tensors):
-    """A matrix with the matrices given along its diagonal and zeros elsewhere; a vector counts as a row, a number as 1 x 1."""
+    """A matrix with the matrices given along its diagonal, zeros elsewhere; a vector counts as a row."""
     items = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(tensors)
     if not items:
         return filled(size((1, 0)), 0, get_default_dtype(), "cpu")
@@ -215,7 +215,7 @@ def block_diag(*tensors):
     return _block_diag(items)
 
 
-# --- copies of what a view reads ----------------------------------------------------------------------------------------
+# --- copies of what a view reads --------------------------------------------------------------------------------------
 
 
 @function
@@ -267,7 +267,7 @@ for _name, _view in (
     _copying(_view, _name)
 
 
-# --- a diagonal filled in place -------------------------------------------------------------------------------------------
+# --- a diagonal filled in place ---------------------------------------------------------------------------------------
 
 
 @function(where="Tensor")

@@ -23,7 +23,7 @@ def shape_like(other, name: str) -> Size:
     return layout_of(other).shape
 
 
-# --- the shape of another tensor, or of all ------------------------------------------------------------------------------
+# --- the shape of another tensor, or of all ---------------------------------------------------------------------------
 
 
 @function(where="Tensor")
@@ -162,7 +162,7 @@ def atleast_3d(*tensors):
     return _each(tensors, _at_least_3d)
 
 
-# --- dims moved -----------------------------------------------------------------------------------------------------------
+# --- dims moved -------------------------------------------------------------------------------------------------------
 
 
 @function(aliases=("moveaxis",))
@@ -244,7 +244,7 @@ for _name, _get in (
     publish(property(_get), _name, "Tensor")
 
 
-# --- diagonals and windows ----------------------------------------------------------------------------------------------
+# --- diagonals and windows --------------------------------------------------------------------------------------------
 
 
 @function
