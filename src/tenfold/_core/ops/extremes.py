@@ -221,7 +221,9 @@ def _extreme_public(name: str, whole, along, other_fn, doc: str):
 
 
 def _dim_and_keepdim(name: str, dim=None, keepdim=False, *more):
-    if dim is None or more or isinstance(dim, bool) or not hasattr(dim, "__index__"):
+    if more:
+        raise TypeError(f"{name}() takes at most (input, dim, keepdim), but got {len(more)} arguments more")
+    if isinstance(dim, bool) or not hasattr(dim, "__index__"):
         raise TypeError(
             f"{name}() takes (input), (input, other) or (input, dim, keepdim=False); dim must be int,"
             f" not {type(dim).__name__}"
