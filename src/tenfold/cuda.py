@@ -172,3 +172,57 @@ class _TypeMeta(type):
 
 for _name in "Float Double Half BFloat16 Byte Char Short Int Long Bool".split():
     globals()[f"{_name}Tensor"] = _TypeMeta(f"{_name}Tensor", (), {"__module__": "torch.cuda"})
+
+
+class Stream:
+    """There is no GPU to have streams: making one raises as PyTorch without CUDA."""
+
+    def __init__(self, device=None, priority: int = 0, **more):
+        raise _no_device(_device("cuda"))
+
+
+class Event:
+    """There is no GPU to have events: making one raises as PyTorch without CUDA."""
+
+    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False):
+        raise _no_device(_device("cuda"))
+
+
+def current_stream(device=None) -> Stream:
+    """There is none: raises as PyTorch without CUDA."""
+    raise _no_device(_device("cuda"))
+
+
+def default_stream(device=None) -> Stream:
+    """There is none: raises as PyTorch without CUDA."""
+    raise _no_device(_device("cuda"))
+
+
+def get_rng_state(device="cuda"):
+    """There is none: raises as PyTorch without CUDA."""
+    raise _no_device(_device("cuda"))
+
+
+def set_rng_state(new_state, device="cuda") -> None:
+    """There is none: raises as PyTorch without CUDA."""
+    raise _no_device(_device("cuda"))
+
+
+def initial_seed() -> int:
+    """There is none: raises as PyTorch without CUDA."""
+    raise _no_device(_device("cuda"))
+
+
+def is_tf32_supported() -> bool:
+    """False: there is no GPU."""
+    return False
+
+
+def get_gencode_flags() -> str:
+    """No GPU architectures, no flags."""
+    return ""
+
+
+def is_current_stream_capturing() -> bool:
+    """False: there are no streams."""
+    return False

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..interop.numpy import check_array
 from ..ir import dtypes
 from ..ir.dtypes import dtype, encode, get_default_dtype, of_number, promote
-from ..interop.numpy import check_array
 from ..ir.shapes import Size, layout, result_strides, size
 from ..ir.special import RELAYOUT, convert
 from ..trace.handle import Storage, Tensor, layout_of, placed
