@@ -41,6 +41,8 @@ _HOMES = {"save": "serialization", "load": "serialization"}  # functions whose m
 
 
 def __getattr__(name: str):
+    if name == "torch":  # torch.torch is torch
+        return _import_module(__name__)
     if name in _HOMES:
         return getattr(_import_module(f"{__name__}.{_HOMES[name]}"), name)
     if name in _LAZY:

@@ -589,13 +589,18 @@ def backward(ex):
 
 @step
 def gradient(ex):
-    """A gradient that has a gradient itself."""
+    """A gradient that has a gradient itself; contiguous, since whether it shares memory with its cotangent is not compared."""
     v = ex.value(lambda v: v.needs_grad and v.is_float and v.grid.high < 12)
     leaf = ex.choose(reversed(ex.leaves))
     kwargs = {"create_graph": True, "allow_unused": True}
     args = (f"{v.name}.sum(), {leaf.name}, create_graph=True, allow_unused=True", v, leaf)
-    text = f"torch.autograd.grad({args[0]})[0]"
-    found = ex.act(text, lambda t, x: ex.mod.autograd.grad(t.sum(), x, **kwargs)[0], args[1:])
+    text = f"torch.autograd.grad({args[0]})[0].contiguous()"
+
+    def take(t, x):
+        found = ex.mod.autograd.grad(t.sum(), x, **kwargs)[0]
+        return found if found is None else found.contiguous()
+
+    found = ex.act(text, take, args[1:])
     if found is None:
         raise Skip
     ex.fresh(found, exactness.blurred(v.grid, min(3 * v.grid.high + 8, exactness.TOO_LARGE)))

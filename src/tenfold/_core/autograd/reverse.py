@@ -255,7 +255,7 @@ def _one_edge(h: History, seeds: dict[int, Tensor], retain: bool, pending: dict,
         def make(n: Node) -> tuple:
             mask = 0
             for i in ids:
-                mask |= h.masks.get(i, 0)
+                mask |= h.graph.leaf_mask(i)
             n.aux = positions(mask)
             return tuple([Value(n, j, gradient_layout(h.leaves[k]), False) for j, k in enumerate(n.aux)])
 

@@ -15,7 +15,7 @@ class Graph:
     """Steps (spec, operands, results) in order, over numbered values."""
 
     __slots__ = (
-        "lays", "rg", "specs", "args", "outs", "step_of", "inputs", "scalars", "consts", "leaves", "used", "objects",
+        "lays", "rg", "specs", "args", "outs", "step_of", "inputs", "scalars", "consts", "leaves", "used", "objects", "_masks",
     )  # fmt: skip
 
     def __init__(self):
@@ -31,6 +31,7 @@ class Graph:
         self.leaves: dict[int, int] = {}  # value -> position among the leaves of the walk
         self.used: set[int] = set()  # steps whose history a backward has used up
         self.objects: dict[int, int] = {}  # step of an autograd.Function -> position of its context
+        self._masks: dict[int, int] | None = None
 
     def value(self, lay: Layout | None, rg: bool = False) -> int:
         self.lays.append(lay)
@@ -105,6 +106,19 @@ class Graph:
             mask = flows.get(r, 0)
             found.append(tuple([p for p in range(mask.bit_length()) if mask >> p & 1]))
         return tuple(found)
+
+    def leaf_mask(self, value: int) -> int:
+        """The leaves that a value depends on: a bit for the position of each."""
+        if self._masks is None:
+            masks = {i: 1 << p for i, p in self.leaves.items()}
+            for spec, args, outs in zip(self.specs, self.args, self.outs):
+                for o, d in zip(outs, spec.deps):
+                    if self.rg[o] and o not in masks:
+                        masks[o] = 0
+                        for j in d:
+                            masks[o] |= masks.get(args[j], 0)
+            self._masks = masks
+        return self._masks.get(value, 0)
 
     def pruned(self, results: tuple[int, ...]) -> Graph:
         """The graph without what neither a result nor an effect needs; values keep their numbers."""

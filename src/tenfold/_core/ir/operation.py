@@ -95,6 +95,7 @@ class Operation:
                   of the composition. `g` and `out` are tuples where there are several results (a missing g is None)
     effect        it must run even if nobody uses its result (random numbers)
     grad_name     what `grad_fn` is called, without "Backward0"
+    grad_names    what it is called instead where the result has so many dims
     """
 
     def __init__(self, name: str, fn: Callable, *, data=(), gradient=None, effect=False, grad_name: str | None = None):
@@ -113,6 +114,7 @@ class Operation:
         self.gradient = gradient
         self.effect = effect
         self.grad_name = grad_name or "".join(w[:1].upper() + w[1:] for w in name.strip("_").split("_"))
+        self.grad_names: dict[int, str] = {}
         self.differentiable = True
         self.lazy = False  # lists of results make their handles when they are asked for
         self.blind: frozenset[int] = frozenset()  # operands that never get a gradient (only their shape is used, say)

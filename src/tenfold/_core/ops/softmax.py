@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from ..ir.dtypes import FLOAT
-from ..ir.shapes import Layout, dim_index, layout, result_strides
+from ..ir.shapes import Layout, dim_index, layout
 from ..trace.handle import layout_of
 from .checks import tensor_function
 from .declare import describe, not_implemented, primitive, store_out
@@ -21,8 +21,7 @@ def softmax_rule(input: Layout, dim: int, name: str = "log_softmax") -> Layout:
         raise not_implemented(
             f"{name}_lastdim_kernel_impl" if dim == max(input.ndim, 1) - 1 else "softmax_kernel_impl", input.dtype
         )
-    strides = input.strides if input.dense and not input.contig else result_strides(input.shape, [input])
-    return layout(input.shape, strides, input.dtype, input.device)
+    return layout(input.shape, None, input.dtype, input.device)
 
 
 def _softmax_gradient(g, out, input, dim):

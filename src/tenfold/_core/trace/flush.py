@@ -27,7 +27,7 @@ ndarray = np.ndarray
 class History:
     """What a flush keeps of a path for a later backward: its skeleton, the saved values, where its leaves' gradients go."""
 
-    __slots__ = ("graph", "saved", "leaves", "objects", "hooks", "order", "dead", "masks", "special", "__weakref__")
+    __slots__ = ("graph", "saved", "leaves", "objects", "hooks", "order", "dead", "special", "__weakref__")
 
     def __init__(self, past: Past, env: dict, w: Walk):
         self.graph: Graph = past.graph
@@ -37,7 +37,6 @@ class History:
         self.hooks: dict[int, list] = {}
         self.order = w.flushes
         self.dead = past.dead
-        self.masks = past.masks
         self.special = bool(self.objects)
 
 
@@ -51,7 +50,7 @@ class Plan:
         self.graph = graph = low.graph
         self.ids = [low.number(v) for v in key]
         roots = list(dict.fromkeys([i for i, v in zip(self.ids, key) if v.rg and not v.leaf]))
-        self.past = Past(graph, roots, {i: v.mask for i, v in zip(self.ids, key)}) if roots else None
+        self.past = Past(graph, roots) if roots else None
         self.numbers = [self.past.number.get(i, -1) for i in self.ids] if self.past is not None else []
         self.program = Program(graph, [*self.ids, *(self.past.saved if self.past is not None else ())])
         self.cache: dict | None = None

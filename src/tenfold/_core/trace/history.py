@@ -23,12 +23,11 @@ class Past:
     saved     values of the plan's graph whose arrays reverse mode reads
     leaves    for each leaf of the skeleton, its position among the leaves of the walk
     objects   for each step of a Function in the skeleton, the position of its context among the inputs
-    dead      numbers whose history a backward has used up
-    masks     number -> the leaves of the skeleton that it depends on, as bits"""
+    dead      numbers whose history a backward has used up"""
 
-    __slots__ = ("graph", "number", "saved", "leaves", "objects", "dead", "masks")
+    __slots__ = ("graph", "number", "saved", "leaves", "objects", "dead")
 
-    def __init__(self, graph: Graph, roots: list[int], masks: dict[int, int]):
+    def __init__(self, graph: Graph, roots: list[int]):
         self.number: dict[int, int] = {}
         self.leaves: list[int] = []
         self.objects: dict[int, int] = {}
@@ -38,8 +37,6 @@ class Past:
         self.graph = _shared(small, len(self.leaves))
         self.saved.sort(key=self.number.__getitem__)  # the same order for all that share the skeleton
         self.dead = {self.number[i] for i in dead}
-        place = {p: k for k, p in enumerate(self.leaves)}
-        self.masks = {self.number[i]: _renumbered(masks[i], place) for i in roots}
 
     def _extract(self, graph: Graph, steps: list[int], roots: list[int]) -> Graph:
         small = Graph()
@@ -92,14 +89,6 @@ def _reach(graph: Graph, roots: list[int]) -> tuple[set[int], set[int], set[int]
             all_reads |= reads
             all_steps |= steps
     return all_reads, all_steps, dead
-
-
-def _renumbered(mask: int, place: dict[int, int]) -> int:
-    out = 0
-    for p, k in place.items():
-        if mask >> p & 1:
-            out |= 1 << k
-    return out
 
 
 def _shared(small: Graph, leaves: int) -> Graph:
