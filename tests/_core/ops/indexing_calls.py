@@ -48,6 +48,7 @@ CALLS = {
     "y[0, rows]": lambda torch, n: n.y[0, n.rows],
     "y[rows[:, None] - 1, once]": lambda torch, n: n.y[n.rows[:, None] - 1, n.once],
     "y.permute(2, 0, 1)[rows]": lambda torch, n: n.y.permute(2, 0, 1)[n.rows],
+    "y.permute(2, 1, 0)[rows]": lambda torch, n: n.y.permute(2, 1, 0)[n.rows],
     "x[mask]": lambda torch, n: n.x[n.mask],
     "x[keep]": lambda torch, n: n.x[n.keep],
     "y[:, keep, 1:]": lambda torch, n: n.y[:, n.keep, 1:],
