@@ -217,3 +217,23 @@ def test_fractional_pools_draw_what_pytorch_draws():
     got = F.fractional_max_pool2d(x, 2, 3)
     torch.manual_seed(3)
     assert got.tolist() == F.fractional_max_pool2d(x, 2, 3, _random_samples=torch.rand(1, 1, 2)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda r: r(2, 3) @ r(3, 4), "Mm"),
+        (lambda r: r(2, 2, 3) @ r(3, 4), "UnsafeView"),
+        (lambda r: F.linear(r(2, 3), r(4, 3), r(4)), "Addmm"),
+        (lambda r: F.linear(r(5, 2, 3), r(4, 3), r(4)), "View"),
+        (lambda r: torch.bmm(r(2, 2, 2), r(2, 2, 2)), "Bmm"),
+        (lambda r: F.conv2d(r(1, 2, 4, 4), r(2, 2, 3, 3)), "Convolution"),
+        (lambda r: F.max_pool2d(r(1, 2, 4, 4), 2), "MaxPool2DWithIndices"),
+        (lambda r: F.pad(r(2, 2), (1, 1)), "ConstantPadNd"),
+    ],
+)
+def test_grad_fn_is_called_as_in_pytorch(call, name):
+    t = call(lambda *shape: torch.ones(*shape, requires_grad=True))
+    assert t.grad_fn.name() == f"{name}Backward0"
+    t.tolist()  # once computed, it has the same name
+    assert t.grad_fn.name() == f"{name}Backward0"

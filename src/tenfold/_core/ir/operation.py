@@ -118,7 +118,9 @@ class Operation:
         self.differentiable = True
         self.lazy = False  # lists of results make their handles when they are asked for
         self.blind: frozenset[int] = frozenset()  # operands that never get a gradient (only their shape is used, say)
-        self.early: Callable | None = None  # early(arguments) checks values that are at hand, where the call is not a repeated one
+        self.early: Callable | None = (
+            None  # early(arguments) checks values that are at hand, where the call is not a repeated one
+        )
         self.takes: list = []  # of the operands that are checked: (position, name, whether a number will do)
 
     def __repr__(self) -> str:

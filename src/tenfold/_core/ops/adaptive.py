@@ -170,7 +170,7 @@ def _means(n: int, input, output_size):
     return _bin_means(input, _counts(f"adaptive_avg_pool{n}d", input, n, output_size))
 
 
-@operation(where="torch nn.functional", grad_name="Squeeze")
+@operation(where="torch nn.functional", grad_name="SqueezeBackward1")
 def adaptive_avg_pool1d(input, output_size):
     """The means of `output_size` bins over the last dim.
 
@@ -199,7 +199,7 @@ def _maxima(n: int, input, output_size, return_indices: bool):
     return tuple(found) if return_indices else found[0]
 
 
-@operation(where="nn.functional", grad_name="Squeeze")
+@operation(where="nn.functional", grad_name="SqueezeBackward1")
 def adaptive_max_pool1d(input, output_size, return_indices=False):
     """The greatest elements of `output_size` bins over the last dim.
 
@@ -251,7 +251,7 @@ def _random_gradient(g, out, input, samples, kernel, counts, d):
 
 
 def _starts(samples: np.ndarray, n: int, kernel: int, m: int, d: dtype) -> np.ndarray:
-    """Where each of m windows over n places begins, for each sample u: floor((i + u) a) - floor(u a), the last at the end.
+    """Where each of m windows over n places begins: floor((i + u) a) - floor(u a) for a sample u, the last at the end.
 
     Every step is rounded to the dtype of the input, on which the places depend."""
     out = np.full((*samples.shape, m), n - kernel, np.int64)

@@ -410,3 +410,12 @@ def conv_tbc(input, weight, bias, pad=0):
 
 for _f in (conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, convolution, conv_tbc):
     takes_tensors(_f, "input", "weight")
+for _f, _unbatched in (
+    (conv1d, 2),
+    (conv2d, 3),
+    (conv3d, 4),
+    (conv_transpose1d, 2),
+    (conv_transpose2d, 3),
+    (conv_transpose3d, 4),
+):
+    _f.operation.grad_names = {_unbatched: "SqueezeBackward1"}

@@ -104,7 +104,7 @@ def _matmul_gradient(g, out, a, b):
     return matmul(g, adjoint(b)), matmul(adjoint(a), g)
 
 
-@primitive(rule=_matmul_rule, gradient=_matmul_gradient, where="torch Tensor linalg", out=True, grad_name="Mm")
+@primitive(rule=_matmul_rule, gradient=_matmul_gradient, where="torch Tensor linalg", out=True, grad_name="UnsafeView")
 def matmul(input, other):
     """Product of matrices, vectors, or batches of matrices, whose leading dims broadcast.
 
@@ -116,6 +116,7 @@ def matmul(input, other):
 
 
 takes_tensors(matmul, "input", "other")
+matmul.operation.grad_names = {0: "Dot", 1: "Mv", 2: "Mm"}
 publish(matmul.operation.call, "__matmul__", "Tensor")
 
 
@@ -486,7 +487,7 @@ def _linear_gradient(g, out, input, weight, bias=None):
     return by_input, by_weight, flat.sum(0) if bias.dim() == 1 else g
 
 
-@primitive(rule=_linear_rule, gradient=_linear_gradient, where="nn.functional", grad_name="Addmm", out=True)
+@primitive(rule=_linear_rule, gradient=_linear_gradient, where="nn.functional", grad_name="View", out=True)
 def linear(input, weight, bias=None):
     """Affine map: input @ weight.T + bias.
 
@@ -506,3 +507,4 @@ def linear(input, weight, bias=None):
 
 
 takes_tensors(linear, "input", "weight")
+linear.operation.grad_names = {2: "Addmm"}

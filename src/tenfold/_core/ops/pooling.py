@@ -244,7 +244,7 @@ def _maximum(name: str, n: int, input, kernel_size, stride, padding, dilation, c
 # --- public: the greatest -------------------------------------------------------------------------------------
 
 
-@operation(where="torch nn.functional", grad_name="Squeeze")
+@operation(where="torch nn.functional", grad_name="SqueezeBackward1")
 def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The greatest element of each window over the last dim.
 
@@ -302,7 +302,7 @@ def _average(name: str, n: int, input, kernel_size, stride, padding, ceil_mode, 
     return _avg_pool(input, kernel, strides, pads, count, bool(count_include_pad), divisor_override)
 
 
-@operation(where="torch nn.functional", grad_name="Squeeze")
+@operation(where="torch nn.functional", grad_name="SqueezeBackward1")
 def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """The mean of each window over the last dim.
 
@@ -445,7 +445,7 @@ def _unpooled_sizes(name: str, n: int, plain, strides, output_size) -> tuple[int
     return tuple([int(m) for m in given])
 
 
-@operation(where="nn.functional", grad_name="Squeeze")
+@operation(where="nn.functional", grad_name="SqueezeBackward1")
 def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
     """Puts the results of `max_pool1d` back where they were; zeros elsewhere.
 

@@ -294,6 +294,7 @@ def _check_input(input, sizes, new) -> None:
 
 
 takes_tensors(interpolate, "input")
+interpolate.operation.grad_names = {3: "UpsampleNearest1D", 5: "UpsampleNearest3D"}
 
 
 @function(where="nn.functional")

@@ -351,7 +351,7 @@ def _fn_name(t: Tensor) -> str:
         return f"{cls.__name__ if cls else 'Function'}Backward"
     if op.name == "copy_slices":
         return "CopySlices"
-    name = op.grad_name
+    name = op.grad_names.get(layout_of(t).ndim, op.grad_name) if op.grad_names else op.grad_name
     return name if name == "NotImplemented" or name.rstrip("0123456789").endswith("Backward") else f"{name}Backward0"
 
 
