@@ -158,7 +158,7 @@ def split_index(t: Tensor, index) -> tuple[Tensor, list[Tensor | None]]:
     dots = [i for i, x in enumerate(items) if x is Ellipsis]
     if dots:
         for i in reversed(dots[1:]):
-            if any(x is not Ellipsis and x != slice(None) for x in items[i + 1 :] if not isinstance(x, Tensor)):
+            if any(isinstance(x, Tensor) or x is not Ellipsis and x != slice(None) for x in items[i + 1 :]):
                 raise IndexError("an index can only have a single ellipsis ('...') before other items")
             del items[i]  # a later one stands for no dim
         items[dots[0] : dots[0] + 1] = [slice(None)] * (ndim - used)
@@ -285,9 +285,11 @@ def _result_strides(input: Layout, shape, dims, front: int, indices: list[Layout
     operands = [
         (*[input.strides[d] for d in rest[:front]], *[0] * len(wide), *[input.strides[d] for d in rest[front:]])
     ]
+    among = (*[1] * front, *wide, *[1] * (len(rest) - front))
+    if among == tuple(shape) and 0 in shape:
+        return None
     for l in indices:
         own = _stretched(l, wide)
-        among = (*[1] * front, *wide, *[1] * (len(rest) - front))
         strides = view_strides(own, among) or contiguous_strides(among)
         operands.append(tuple([0 if n == 1 and m != 1 else s for n, m, s in zip(among, shape, strides)]))
     order = fastest_first(shape, operands)
