@@ -12,7 +12,7 @@ from typing import Any
 from ..compiler.differentiate import needed_for_reverse, pick
 from ..compiler.lower import Lowering
 from ..ir.shapes import Layout, layout
-from ..ir.special import ACCUMULATE, BACKWARD, BACKWARD_FROM, ENTRY, LEAF, ONES, READ, UNREAD, ZEROS, flatten
+from ..ir.special import ACCUMULATE, BACKWARD, BACKWARD_FROM, ENTRY, LEAF, ONES, READ, RELAYOUT, UNREAD, ZEROS, flatten
 from ..trace.flush import History, flush
 from ..trace.handle import Node, Storage, Tensor, Value, Walk, fresh, layout_of, placed, requires_grad, tls
 from ..trace.macro import apply_spec, fit
@@ -178,6 +178,10 @@ def accumulate(leaf: Tensor, g: Tensor, w: Walk) -> None:
     hooks = getattr(leaf, "_hooks", None)
     if hooks is not None:
         g = run_hooks(hooks, g)
+    if layout_of(g) is not lay and not g.is_sparse:
+        want = gradient_layout(leaf)
+        if layout_of(g) is not want and layout_of(g).dtype is want.dtype:
+            g = RELAYOUT.call(g, want)  # a cotangent may share memory with itself; `.grad` lies as its tensor does
     old = getattr(leaf, "_grad", None)
     if old is not None and g.is_sparse and not old.is_sparse:
         g = g.to_dense()
