@@ -249,24 +249,33 @@ def all_reduce(tensor, op=ReduceOp.SUM, group: ProcessGroup | None = None, async
     return _done(async_op)
 
 
-def reduce(tensor, dst: int | None = None, op=ReduceOp.SUM, group=None, async_op: bool = False) -> Work | None:
+def reduce(
+    tensor, dst: int | None = None, op=ReduceOp.SUM, group=None, async_op: bool = False, group_dst: int | None = None
+) -> Work | None:
     """The tensor of process dst becomes the sum (product, ...) of all."""
     _member(group)
     _check_root("reduce", dst)
+    _check_root("reduce", group_dst)
     return _done(async_op)
 
 
-def broadcast(tensor, src: int | None = None, group=None, async_op: bool = False) -> Work | None:
+def broadcast(
+    tensor, src: int | None = None, group=None, async_op: bool = False, group_src: int | None = None
+) -> Work | None:
     """All processes' tensors become that of process src."""
     _member(group)
     _check_root("broadcast", src)
+    _check_root("broadcast", group_src)
     return _done(async_op)
 
 
-def broadcast_object_list(object_list: list, src: int | None = None, group=None, device=None) -> None:
+def broadcast_object_list(
+    object_list: list, src: int | None = None, group=None, device=None, group_src: int | None = None
+) -> None:
     """All processes' lists become that of process src."""
     _member(group)
     _check_root("broadcast_object_list", src)
+    _check_root("broadcast_object_list", group_src)
 
 
 def all_gather(tensor_list: list, tensor, group=None, async_op: bool = False) -> Work | None:
@@ -291,19 +300,35 @@ def all_gather_object(object_list: list, obj: Any, group=None) -> None:
     object_list[0] = obj
 
 
-def gather(tensor, gather_list: list | None = None, dst: int | None = None, group=None, async_op: bool = False):
+def gather(
+    tensor,
+    gather_list: list | None = None,
+    dst: int | None = None,
+    group=None,
+    async_op: bool = False,
+    group_dst: int | None = None,
+):
     """Fills the list of process dst with the tensors of all processes."""
     _member(group)
     _check_root("gather", dst)
+    _check_root("gather", group_dst)
     _check_list("gather", "output tensor list", gather_list or [])
     _copy(gather_list[0], tensor)
     return _done(async_op)
 
 
-def scatter(tensor, scatter_list: list | None = None, src: int | None = None, group=None, async_op: bool = False):
+def scatter(
+    tensor,
+    scatter_list: list | None = None,
+    src: int | None = None,
+    group=None,
+    async_op: bool = False,
+    group_src: int | None = None,
+):
     """Each process's tensor becomes its entry of the list of process src."""
     _member(group)
     _check_root("scatter", src)
+    _check_root("scatter", group_src)
     _check_list("scatter", "input tensor list", scatter_list or [])
     _copy(tensor, scatter_list[0])
     return _done(async_op)

@@ -6,7 +6,7 @@ from ._core.ops.random import default_generator, get_rng_state, initial_seed, ma
 
 
 @_contextmanager
-def fork_rng(devices=None, enabled: bool = True, _caller="fork_rng", _devices_kw="devices", device_type="cuda"):
+def fork_rng(devices=None, enabled: bool = True, _caller="fork_rng", _devices_kw="devices", device_type=None):
     """The default generator goes on afterwards from where it was."""
     if not enabled:
         yield

@@ -107,9 +107,14 @@ def device_of(name: str) -> device:
     return CPU if name == "cpu" else META
 
 
-def set_default_device(d) -> None:
+def as_device(d) -> device:
+    """A device from one, a name or a number."""
+    return device(d)
+
+
+def set_default_device(device) -> None:
     """Sets where new tensors are made where no device is given; None: the CPU."""
-    d = CPU if d is None else device(d)
+    d = CPU if device is None else as_device(device)
     device_name(d)
     _default[0] = d
 

@@ -110,7 +110,7 @@ def _rebuild(cls, memory: _Memory, dtype_name: str, shape, strides, offset: int,
     return t
 
 
-def reduce(self, protocol):
+def reduce(self, proto):
     """For pickle: storage, layout, and whether it requires grad; its history is left out, it comes back as a leaf."""
     lay = layout_of(self)
     memory = _memory_of(self)

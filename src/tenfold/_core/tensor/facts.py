@@ -10,12 +10,12 @@ from ..trace.walk import check_writable, view
 from .methods import item, make_subclass, values
 
 
-def __format__(self, spec: str) -> str:
+def __format__(self, format_spec: str) -> str:
     """A number of no dims is formatted as the Python number that it is; other tensors take no format."""
     lay = layout_of(self)
     if lay.ndim == 0 and lay.device != "meta" and type(self) is Tensor:
-        return item(self).__format__(spec)
-    return object.__format__(self, spec)
+        return item(self).__format__(format_spec)
+    return object.__format__(self, format_spec)
 
 
 def __reversed__(self):
@@ -137,5 +137,13 @@ for _f in (
 Tensor.__array_priority__ = 1000  # NumPy leaves `array + tensor` to the tensor
 Tensor.name = property(name)
 Tensor.is_xla = Tensor.volatile = property(lambda self: False)
-PUBLIC["torch"]["is_inference"] = is_inference
+
+
+def _is_inference(input) -> bool:
+    """Whether it was made in inference mode: tenfold's tensors are ordinary ones there too."""
+    return input.is_inference()
+
+
+_is_inference.__name__ = _is_inference.__qualname__ = "is_inference"
+PUBLIC["torch"]["is_inference"] = _is_inference
 PUBLIC["torch"]["is_same_size"] = is_same_size
