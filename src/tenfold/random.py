@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager as _contextmanager
 
-from ._core.ops.random import default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from ._core.ops.generators import default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
 
 @_contextmanager

@@ -7,14 +7,13 @@ import pickle
 import sys
 from typing import Any
 
-
 from .. import serialization
 from ..ir.dtypes import BY_NAME
 from ..ir.dtypes import dtype as dtype_class
 from ..ir.shapes import Size, layout, size
 from ..ops.declare import meta_tensor
 from ..ops.devices import device
-from ..ops.random import Generator
+from ..ops.generators import Generator
 from ..serialization import records
 from ..trace.flush import realise
 from ..trace.handle import Storage, Tensor, is_leaf_handle, layout_of, placed, requires_grad
