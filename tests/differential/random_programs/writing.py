@@ -37,6 +37,9 @@ def source(ex, v, shape, without_grad=False, accept=lambda w: True):
             return False
         if any(m not in (1, n) for m, n in zip(reversed(w.shape), reversed(shape))):
             return False
+        # an integer tensor that takes a history requires grad in PyTorch, and hands that on to casts of it
+        if w.needs_grad and not v.is_float and not without_grad:
+            return False
         # a detached alias that takes a history would give it to the original, or not: PyTorch's users avoid it
         return not w.needs_grad or not v.is_detached or without_grad
 

@@ -28,7 +28,9 @@ class FunctionCtx:
         """Keeps tensors for backward, to be read from `saved_tensors`."""
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument is of type {type(t).__name__}: set it as an attribute of ctx")
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument is of type {type(t).__name__}: set it as an attribute of ctx"
+                )
         self._saved = tensors
 
     save_for_forward = save_for_backward
@@ -87,7 +89,9 @@ class _Call:
             )
         for g in got:
             if g is not None and not isinstance(g, Tensor):
-                raise RuntimeError(f"function {self.function.__name__}Backward returned a {type(g).__name__}; a gradient is a Tensor or None")
+                raise RuntimeError(
+                    f"function {self.function.__name__}Backward returned a {type(g).__name__}; a gradient is a Tensor or None"
+                )
         return [None] * self.total + [got[p] for p in self.places]
 
 
@@ -97,7 +101,9 @@ class Function:
     generate_vmap_rule = False
 
     def __init__(self, *args, **kwargs):
-        raise RuntimeError(f"{type(self).__name__} has static methods and is not made into an object: call {type(self).__name__}.apply(...)")
+        raise RuntimeError(
+            f"{type(self).__name__} has static methods and is not made into an object: call {type(self).__name__}.apply(...)"
+        )
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -112,7 +118,9 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """Gradients of forward's arguments from those of its results."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+        )
 
     @classmethod
     def apply(cls, *args, **kwargs):
@@ -205,5 +213,3 @@ def once_differentiable(f):
             set_mode(mode)
 
     return wrapped
-
-

@@ -34,12 +34,18 @@ def gradcheck(
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     live = [t for t in gather(args, Tensor) if requires_grad(t)]
     if not live:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True.")
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
+        )
     for t in live:
         if t.dtype.itemsize < 8 or str(t.dtype) == "torch.complex64":
             import warnings
 
-            warnings.warn(f"gradcheck: an input of dtype {t.dtype} has too little precision for finite differences; use float64", UserWarning, stacklevel=2)
+            warnings.warn(
+                f"gradcheck: an input of dtype {t.dtype} has too little precision for finite differences; use float64",
+                UserWarning,
+                stacklevel=2,
+            )
     try:
         outputs = [o for o in gather(func(*args), Tensor) if o.dtype.is_floating_point or o.dtype.is_complex]
         for k in range(len(outputs)):
@@ -106,7 +112,9 @@ def gradgradcheck(
     outs = [o for o in gather(func(*args), Tensor) if requires_grad(o)]
     if grad_outputs is None:
         rng = np.random.default_rng(1)
-        seeds = [o.detach().new_tensor(rng.standard_normal(tuple(o.shape)), dtype=o.dtype).requires_grad_() for o in outs]
+        seeds = [
+            o.detach().new_tensor(rng.standard_normal(tuple(o.shape)), dtype=o.dtype).requires_grad_() for o in outs
+        ]
     else:
         seeds = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
     count = len(args)

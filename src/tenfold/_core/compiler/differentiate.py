@@ -9,7 +9,9 @@ from ..ir.operation import TENSOR, spec_of
 from ..ir.special import ACCUMULATE, LEAF
 
 
-def reverse(graph: Graph, seeds: dict[int, int], fetch: Callable[[int], int], into: Graph) -> tuple[dict[int, int], set[int]]:
+def reverse(
+    graph: Graph, seeds: dict[int, int], fetch: Callable[[int], int], into: Graph
+) -> tuple[dict[int, int], set[int]]:
     """Cotangents of the leaves of `graph`, from cotangents `seeds` of some of its values.
 
     fetch(i) gives the number in `into` of value i of `graph`. Returns {leaf: its cotangent}, and the steps whose
@@ -55,7 +57,9 @@ def pick(k: int, args, outs, given, fetch) -> int:
 
 
 def add(graph: Graph, a: int, b: int) -> int:
-    return graph.emit(spec_of(ACCUMULATE, (graph.lays[a], graph.lays[b]), (TENSOR, TENSOR), (TENSOR, TENSOR)), (a, b))[0]
+    return graph.emit(spec_of(ACCUMULATE, (graph.lays[a], graph.lays[b]), (TENSOR, TENSOR), (TENSOR, TENSOR)), (a, b))[
+        0
+    ]
 
 
 def needed_for_reverse(graph: Graph, roots: list[int]) -> tuple[set[int], set[int]]:

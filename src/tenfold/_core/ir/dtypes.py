@@ -13,7 +13,18 @@ BOOL, INT, FLOAT, COMPLEX = range(4)
 class dtype:
     """An element type, `torch.float32` for example. There is one object for each; compare with `is` or `==`."""
 
-    __slots__ = ("name", "np", "category", "itemsize", "is_floating_point", "is_complex", "is_signed", "half", "order", "_real")
+    __slots__ = (
+        "name",
+        "np",
+        "category",
+        "itemsize",
+        "is_floating_point",
+        "is_complex",
+        "is_signed",
+        "half",
+        "order",
+        "_real",
+    )
 
     def __init__(self, name: str, memory: str, category: int, order: int, half: bool = False):
         self.name = name
@@ -100,7 +111,9 @@ def set_default_dtype(d: dtype, /) -> None:
     if not isinstance(d, dtype):
         raise TypeError(f"invalid dtype object: set_default_dtype takes a dtype such as torch.float64, not {d!r}")
     if not d.is_floating_point:
-        raise TypeError(f"only floating-point types are supported as the default type, not {d}; give torch.float32, say")
+        raise TypeError(
+            f"only floating-point types are supported as the default type, not {d}; give torch.float32, say"
+        )
     _default = d
 
 
@@ -135,7 +148,9 @@ def promote(a: dtype, b: dtype) -> dtype:
     if a.order != b.order:
         hi, lo = (a, b) if a.order > b.order else (b, a)
         if not hi.is_signed and lo.is_signed:
-            raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {a.name} and {b.name}")
+            raise RuntimeError(
+                f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {a.name} and {b.name}"
+            )
         return hi
     return int16 if {a, b} == {uint8, int8} else a  # the one pair of equal size and other sign
 
@@ -174,7 +189,9 @@ class finfo:
     def __init__(self, type: dtype | None = None):
         d = _default if type is None else type
         if not isinstance(d, dtype) or not (d.is_floating_point or d.is_complex):
-            raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'")
+            raise TypeError(
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
+            )
         d = d.to_real()
         self.dtype = d.name
         self.bits = d.itemsize * 8

@@ -87,7 +87,11 @@ class Graph:
         if not live:
             return self.emit(spec, args)
         rg = self.rg
-        return self.emit(spec, args, tuple([l.differentiable and any([rg[args[j]] for j in d]) for l, d in zip(spec.outs, spec.deps)]))
+        return self.emit(
+            spec,
+            args,
+            tuple([l.differentiable and any([rg[args[j]] for j in d]) for l, d in zip(spec.outs, spec.deps)]),
+        )
 
     def dependencies(self, results: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         """For each result, the inputs (by position) that a gradient flows back to."""
@@ -147,5 +151,7 @@ class Graph:
         lines += [f"%{i} = {v!r}" for i, v in self.consts.items()]
         for spec, args, outs in zip(self.specs, self.args, self.outs):
             left = ", ".join(f"%{o}" for o in outs)
-            lines.append(f"{left} = {spec.op.name}({', '.join(f'%{a}' for a in args)}) -> {', '.join(map(repr, spec.outs))}")
+            lines.append(
+                f"{left} = {spec.op.name}({', '.join(f'%{a}' for a in args)}) -> {', '.join(map(repr, spec.outs))}"
+            )
         return "\n".join(lines)

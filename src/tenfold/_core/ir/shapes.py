@@ -203,7 +203,10 @@ def result_strides(shape, lays) -> tuple[int, ...] | None:
             continue
         if l.shape != shape:
             pad = n - l.ndim
-            operands.append((0,) * pad + tuple(0 if d == 1 and shape[i + pad] != 1 else s for i, (d, s) in enumerate(zip(l.shape, l.strides))))
+            operands.append(
+                (0,) * pad
+                + tuple(0 if d == 1 and shape[i + pad] != 1 else s for i, (d, s) in enumerate(zip(l.shape, l.strides)))
+            )
             contig = contig and l.contig
         else:
             operands.append(l.strides)

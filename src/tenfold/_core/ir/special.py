@@ -99,7 +99,6 @@ def _unread(g, base_value, offset, lay, base, target):
         shape, strides = lay.shape, lay.strides
         if dims:
             if half:
-
                 g = encode(decode(g, lay.dtype).sum(dims, keepdims=True), lay.dtype)
             else:
                 g = g.sum(dims, keepdims=True, dtype=g.dtype)
@@ -108,7 +107,6 @@ def _unread(g, base_value, offset, lay, base, target):
         if _overlaps(sub):
             index = _positions(sub, offset)
             if half:
-
                 wide = np.zeros(size, np.float32)
                 np.add.at(wide, index, decode(np.ascontiguousarray(g), lay.dtype).reshape(-1))
                 out = encode(wide, lay.dtype)
@@ -203,7 +201,9 @@ ZEROS = Primitive(
     kernel=lambda spec: lambda: np.zeros(spec.outs[0].shape, spec.outs[0].dtype.np), raw=True,
 )  # fmt: skip
 ONES = Primitive(
-    "ones_of", lambda lay: np.ones(lay.shape, lay.dtype.compute), rule=lambda lay: layout(lay.shape, None, lay.dtype, lay.device)
+    "ones_of",
+    lambda lay: np.ones(lay.shape, lay.dtype.compute),
+    rule=lambda lay: layout(lay.shape, None, lay.dtype, lay.device),
 )
 
 
@@ -220,7 +220,11 @@ RELAYOUT = Primitive(  # the same elements under other strides
     "relayout", lambda x, lay: x, rule=lambda x, lay: lay, raw=True, gradient=lambda g, out, x, lay: g
 )
 GRAFT = Primitive(  # the value of one, the history of the other
-    "graft", lambda value, history: value, rule=lambda value, history: value, raw=True, gradient=lambda g, out, v, h: (None, g)
+    "graft",
+    lambda value, history: value,
+    rule=lambda value, history: value,
+    raw=True,
+    gradient=lambda g, out, v, h: (None, g),
 )
 
 
@@ -231,7 +235,9 @@ def _accumulate_rule(a, b):
     return a if a.dense and a.shape == b.shape and a.dtype is b.dtype else layout(a.shape, None, a.dtype, a.device)
 
 
-ACCUMULATE = Primitive("accumulate", lambda a, b: np.add(a, b), rule=_accumulate_rule, gradient=lambda g, out, a, b: (g, g))
+ACCUMULATE = Primitive(
+    "accumulate", lambda a, b: np.add(a, b), rule=_accumulate_rule, gradient=lambda g, out, a, b: (g, g)
+)
 
 
 def _sum_to(x, shape):
@@ -254,7 +260,9 @@ def convert(x: np.ndarray, target: np.dtype) -> np.ndarray:
     if x.dtype.kind == "c" and target.kind not in "cb":
         x = x.real
     if target.kind in "iu" and x.dtype.kind == "f":
-        wide = np.where(np.isfinite(x), x, np.copysign(2.0**63, x)).astype(np.float64) if not np.isfinite(x).all() else x
+        wide = (
+            np.where(np.isfinite(x), x, np.copysign(2.0**63, x)).astype(np.float64) if not np.isfinite(x).all() else x
+        )
         big = np.abs(wide) >= 2.0**63
         if big.any():
             return np.where(big, np.int64(-(2**63)), np.where(big, 0, wide).astype(np.int64)).astype(target)

@@ -288,7 +288,9 @@ def check_operands(op: Operation, full: list) -> None:
         if not (number and (a is None or isinstance(a, (bool, int, float, complex, np.number, np.bool_)))):
             raise TypeError(f"{op.name}(): argument '{name}' (position {i + 1}) must be Tensor, not {type(a).__name__}")
     if not any(isinstance(full[i], Tensor) for i, _, _ in op.takes):
-        raise TypeError(f"{op.name}() received an invalid combination of arguments: one of them must be Tensor, not only numbers")
+        raise TypeError(
+            f"{op.name}() received an invalid combination of arguments: one of them must be Tensor, not only numbers"
+        )
 
 
 def _has_tensor(x) -> bool:
@@ -296,7 +298,9 @@ def _has_tensor(x) -> bool:
 
 
 def _tensors(x) -> list:
-    return [t for y in x for t in ([y] if isinstance(y, Tensor) else _tensors(y) if isinstance(y, (list, tuple)) else [])]
+    return [
+        t for y in x for t in ([y] if isinstance(y, Tensor) else _tensors(y) if isinstance(y, (list, tuple)) else [])
+    ]
 
 
 def _split(x, found: list, w: Walk):
@@ -342,7 +346,9 @@ def _on_meta(op: Operation, full: list):
         raise RuntimeError(
             f"{op.name}: Expected all tensors to be on the same device, but found at least two devices, meta and {other[0].device}!"
         )
-    lays = [layout(l.shape, l.strides, l.dtype) if l.device == "meta" else l for l in lays]  # a body records no meta tensors
+    lays = [
+        layout(l.shape, l.strides, l.dtype) if l.device == "meta" else l for l in lays
+    ]  # a body records no meta tensors
     spec = op.infer(tuple(lays), tuple(static))
     made = []
     for l in spec.outs:
@@ -463,7 +469,9 @@ def publish(f: Callable, name: str, where: Sequence[str] | str, aliases: Sequenc
             names[n] = f
 
 
-def _finish(call: Callable, op: Operation, fn: Callable, name: str, where, aliases, inplace: bool, out: bool) -> Callable:
+def _finish(
+    call: Callable, op: Operation, fn: Callable, name: str, where, aliases, inplace: bool, out: bool
+) -> Callable:
     """The public function: with name, docstring, signature, in-place variant and `out=`."""
     op.call = call
     op.public = name
@@ -509,11 +517,15 @@ def store_out(out, result, name: str):
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if requires_grad(result) or requires_grad(out):
-        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+        )
     check_writable(out, tls.walk)
     have, want = layout_of(out), layout_of(result)
     if not can_cast(want.dtype, have.dtype):
-        raise RuntimeError(f"{name}: result type {scalar_name(want.dtype)} can't be cast to the desired output type {scalar_name(have.dtype)}")
+        raise RuntimeError(
+            f"{name}: result type {scalar_name(want.dtype)} can't be cast to the desired output type {scalar_name(have.dtype)}"
+        )
     if have.device != want.device:
         raise RuntimeError(f"{name}: Expected out tensor to have device {want.device}, but got {have.device} instead")
     if have.shape != want.shape:
@@ -566,7 +578,9 @@ def inplace_variant(f: Callable, name: str) -> Callable:
         lay, got = layout_of(input), layout_of(r)
         if got is not lay:
             if got.shape != lay.shape:
-                raise RuntimeError(f"{name}_: output with shape {list(lay.shape)} doesn't match the broadcast shape {list(got.shape)}")
+                raise RuntimeError(
+                    f"{name}_: output with shape {list(lay.shape)} doesn't match the broadcast shape {list(got.shape)}"
+                )
             if got.dtype is not lay.dtype:
                 if not can_cast(got.dtype, lay.dtype):
                     raise RuntimeError(
@@ -598,7 +612,18 @@ def overwrite(t: Tensor, value: Tensor) -> Tensor:
     return t
 
 
-def operation(fn: Callable | None = None, *, where="torch Tensor", aliases=(), data=(), gradient=None, inplace=False, out=False, name=None, grad_name=None):
+def operation(
+    fn: Callable | None = None,
+    *,
+    where="torch Tensor",
+    aliases=(),
+    data=(),
+    gradient=None,
+    inplace=False,
+    out=False,
+    name=None,
+    grad_name=None,
+):
     """Declares a pure function of tensors, composed of other operations, as one edge of the trace.
 
     Args:
@@ -773,10 +798,19 @@ def elementwise(*, kind="same", where="torch Tensor", aliases=(), gradient=None,
             return pointwise_kernel(spec, fn, compute)
 
         op = Primitive(
-            op_name, fn, rule=rule, kernel=kernel, data=operands, gradient=gradient, differentiable=differentiable, grad_name=grad_name
+            op_name,
+            fn,
+            rule=rule,
+            kernel=kernel,
+            data=operands,
+            gradient=gradient,
+            differentiable=differentiable,
+            grad_name=grad_name,
         )
         op.takes = [(i, n, n in numbers.split() or n not in required) for i, n in enumerate(op.params) if n in operands]
-        call = _unary(op) if op.params == ("input",) else _binary(op) if op.params == ("input", "other") else _generic(op)
+        call = (
+            _unary(op) if op.params == ("input",) else _binary(op) if op.params == ("input", "other") else _generic(op)
+        )
         return _finish(call, op, fn, op_name, where, aliases, inplace, out)
 
     return make
@@ -786,7 +820,9 @@ _CATEGORY = {"bool": BOOL, "int": INT, "float": FLOAT, "complex": COMPLEX}
 
 
 def not_implemented(name: str, d: dtype) -> RuntimeError:
-    return NotImplementedError(f'"{name}" not implemented for \'{scalar_name(d)}\': convert the tensor to another dtype first')
+    return NotImplementedError(
+        f"\"{name}\" not implemented for '{scalar_name(d)}': convert the tensor to another dtype first"
+    )
 
 
 def pointwise_layout(lays: Sequence[Layout], d: dtype) -> Layout:
@@ -794,7 +830,9 @@ def pointwise_layout(lays: Sequence[Layout], d: dtype) -> Layout:
         l = lays[0]
         if l.number:
             return shapes.number(_KIND_OF[d.category])
-        return layout(l.shape, None if l.contig else l.strides if l.dense else result_strides(l.shape, lays), d, l.device)
+        return layout(
+            l.shape, None if l.contig else l.strides if l.dense else result_strides(l.shape, lays), d, l.device
+        )
     tensors = [l for l in lays if not l.number]
     if not tensors:
         return shapes.number(_KIND_OF[d.category])

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from .sequences import arange
 from .declare import composite, function, operation
 from .dropout import functional_dropout
 from .joining import cat, stack
 from .masking import where
 from .matmul import addmm, linear
+from .sequences import arange
 
 
 class Weights(NamedTuple):

@@ -105,7 +105,9 @@ def _build_storage(record) -> Storage:
 
 def _build_tensor(record) -> Tensor:
     if record.conj or record.neg:
-        raise NotImplementedError("load: a tensor that is a lazy conjugate or negative view is not supported; save it with .resolve_conj().resolve_neg()")
+        raise NotImplementedError(
+            "load: a tensor that is a lazy conjugate or negative view is not supported; save it with .resolve_conj().resolve_neg()"
+        )
     st = record.storage.handle
     d = BY_NAME[record.dtype_name]
     lay = layout(size(record.shape), tuple(record.strides), d, "meta" if st.meta else "cpu")
@@ -114,7 +116,12 @@ def _build_tensor(record) -> Tensor:
     return t.requires_grad_(True) if record.requires_grad else t
 
 
-_HOMES = {("torch", "Tensor"): Tensor, ("torch._tensor", "Tensor"): Tensor, ("torch._C", "Generator"): Generator, ("torch", "Size"): Size}
+_HOMES = {
+    ("torch", "Tensor"): Tensor,
+    ("torch._tensor", "Tensor"): Tensor,
+    ("torch._C", "Generator"): Generator,
+    ("torch", "Size"): Size,
+}
 
 
 def resolve(module: str, name: str):
@@ -150,7 +157,14 @@ def global_name(obj: Any) -> tuple[str, str] | None:
     return "torch" + module[len("tenfold") :], name
 
 
-def save(obj, f, pickle_module=pickle, pickle_protocol=DEFAULT_PROTOCOL, _use_new_zipfile_serialization=True, _disable_byteorder_record=False):
+def save(
+    obj,
+    f,
+    pickle_module=pickle,
+    pickle_protocol=DEFAULT_PROTOCOL,
+    _use_new_zipfile_serialization=True,
+    _disable_byteorder_record=False,
+):
     """Writes an object with its tensors to a file that PyTorch and tenfold load. A file that was there is replaced only
     once the new one is whole.
 
@@ -158,9 +172,16 @@ def save(obj, f, pickle_module=pickle, pickle_protocol=DEFAULT_PROTOCOL, _use_ne
         f: a path, or an object with `write`.
         pickle_protocol: of the pickle inside. Default 2."""
     if pickle_module is not pickle:
-        raise NotImplementedError(f"save: a pickle_module other than Python's own is not supported, got {getattr(pickle_module, '__name__', pickle_module)}")
+        raise NotImplementedError(
+            f"save: a pickle_module other than Python's own is not supported, got {getattr(pickle_module, '__name__', pickle_module)}"
+        )
     serialization.save(
-        obj, f, describe=describe, global_name=global_name, pickle_protocol=pickle_protocol, legacy=not _use_new_zipfile_serialization
+        obj,
+        f,
+        describe=describe,
+        global_name=global_name,
+        pickle_protocol=pickle_protocol,
+        legacy=not _use_new_zipfile_serialization,
     )
 
 
@@ -177,5 +198,3 @@ def load(f, map_location=None, pickle_module=None, *, weights_only=None, mmap=No
         f, build=build, resolve=resolve, map_location=map_location, weights_only=weights_only, mmap=mmap, pickle_module=pickle_module,
         **pickle_load_args,
     )  # fmt: skip
-
-

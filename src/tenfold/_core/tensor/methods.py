@@ -143,7 +143,9 @@ def item(self):
     """The one element as a Python number; RuntimeError where there are more."""
     lay = layout_of(self)
     if lay.numel != 1:
-        raise RuntimeError(f"a Tensor with {lay.numel} elements cannot be converted to Scalar: item() takes one element, this has shape {list(lay.shape)}")
+        raise RuntimeError(
+            f"a Tensor with {lay.numel} elements cannot be converted to Scalar: item() takes one element, this has shape {list(lay.shape)}"
+        )
     return values(self).item()
 
 
@@ -186,6 +188,7 @@ def __format__(self, spec: str) -> str:
     if lay.ndim == 0 and lay.device != "meta" and type(self) is Tensor:
         return format(item(self), spec)
     return object.__format__(self, spec)
+
 
 @attach
 def numpy(self, *, force: bool = False):
@@ -283,7 +286,9 @@ def _set_grad(self, g) -> None:
             raise RuntimeError("can't assign Variable as its own grad")
         a, b = layout_of(self), layout_of(g)
         if a.shape != b.shape:
-            raise RuntimeError(f"assigned grad has data of a different size: {list(b.shape)} for a tensor of shape {list(a.shape)}")
+            raise RuntimeError(
+                f"assigned grad has data of a different size: {list(b.shape)} for a tensor of shape {list(a.shape)}"
+            )
         if a.dtype is not b.dtype:
             raise RuntimeError(f"assigned grad has data of a different type: {b.dtype} for a tensor of {a.dtype}")
     self._grad = g
@@ -417,7 +422,10 @@ def _layout_named(name: str) -> Layout:
 
 Layout.__name__ = Layout.__qualname__ = "layout"
 Layout.__module__ = "torch"
-LAYOUTS = {n: Layout(n) for n in ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn", "jagged")}
+LAYOUTS = {
+    n: Layout(n)
+    for n in ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn", "jagged")
+}
 PUBLIC["torch"].update(LAYOUTS)
 PUBLIC["torch"]["layout"] = Layout
 for _flag, _answer in (
@@ -562,7 +570,9 @@ class _Keep:
         return g
 
 
-Tensor.retains_grad = property(lambda self: bool(getattr(self, "_retains", False)), None, None, "Whether backward leaves its gradient in `.grad`.")
+Tensor.retains_grad = property(
+    lambda self: bool(getattr(self, "_retains", False)), None, None, "Whether backward leaves its gradient in `.grad`."
+)
 
 
 @attach

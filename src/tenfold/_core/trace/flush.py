@@ -16,8 +16,8 @@ from ..compiler.lower import Lowering
 from ..ir.graph import Graph
 from ..ir.special import ENTRY, MODE, flatten, strided
 from . import walk as walking
-from .history import Past
 from .handle import Node, Storage, Tensor, Value, Walk, new, no_value, tls
+from .history import Past
 from .walk import line_text, special
 
 getrefcount = sys.getrefcount
@@ -210,7 +210,14 @@ def _read(v: Value, env: dict):
 
 
 def commit(
-    w: Walk, end: Node, values: list, ids, alive: list[Tensor], dirty: list[Storage], history: History | None, past: Past | None
+    w: Walk,
+    end: Node,
+    values: list,
+    ids,
+    alive: list[Tensor],
+    dirty: list[Storage],
+    history: History | None,
+    past: Past | None,
 ) -> None:
     """Stores the results, and puts the thread back at the root. A storage's memory is its own: what is also an input, or
     the memory of another result, is copied."""
@@ -415,7 +422,9 @@ def foreign(t: Tensor, w: Walk) -> Value:
     end = n
     while n.parent is not None:
         if n.spec is not None and n.spec.effect:
-            raise RuntimeError("a random tensor was recorded in another thread and has not been computed there: read it there first")
+            raise RuntimeError(
+                "a random tensor was recorded in another thread and has not been computed there: read it there first"
+            )
         n = n.parent
     for _ in range(100):
         at = other.flushes

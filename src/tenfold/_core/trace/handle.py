@@ -47,7 +47,21 @@ new = Tensor.__new__
 class Storage:
     """Flat memory that handles share, and its value on the current walk."""
 
-    __slots__ = ("mem", "val", "was", "hist", "shared", "exported", "size", "pinned", "error", "meta", "name", "prev", "__weakref__")
+    __slots__ = (
+        "mem",
+        "val",
+        "was",
+        "hist",
+        "shared",
+        "exported",
+        "size",
+        "pinned",
+        "error",
+        "meta",
+        "name",
+        "prev",
+        "__weakref__",
+    )
 
     def __init__(self, mem: np.ndarray | None, size: int = -1):
         self.mem = mem  # None while it only exists on a walk

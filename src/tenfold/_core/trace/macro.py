@@ -25,7 +25,9 @@ class Composition(Operation):
         return Spec(self, lays, static, outs, tree, graph, effect, results)
 
 
-def trace(lays: tuple[Layout, ...], body: Callable[[list[Tensor]], Any]) -> tuple[Graph, tuple[int, ...], tuple[Layout, ...], Any]:
+def trace(
+    lays: tuple[Layout, ...], body: Callable[[list[Tensor]], Any]
+) -> tuple[Graph, tuple[int, ...], tuple[Layout, ...], Any]:
     """Runs a body on handles of those layouts. Returns its graph, the numbers and layouts of its results, and how they are
     nested (None for a single tensor)."""
     w = Walk(body=True)

@@ -18,6 +18,7 @@ from ..ir.shapes import Layout, flat, layout
 from ..ir.special import ENTRY, GRAFT, LEAF, MODE, READ, RELAYOUT, STOP, WRITE, strided
 from .handle import NUMBER, Node, Storage, Tensor, Value, Walk, no_value, placed, tls
 
+
 def _unset(*args):
     raise RuntimeError("tenfold._core is not set up: import tenfold, not a part of it")
 
@@ -33,7 +34,9 @@ TWO = (TENSOR, TENSOR)
 # --- edges -------------------------------------------------------------------------------------------------------
 
 
-def edge(w: Walk, op: Operation, args: tuple, static: tuple, frozen: tuple, spec: Spec | None = None, nscal=0, nin=0, nleaf=0) -> Node:
+def edge(
+    w: Walk, op: Operation, args: tuple, static: tuple, frozen: tuple, spec: Spec | None = None, nscal=0, nin=0, nleaf=0
+) -> Node:
     """Walks the edge of that operation on those values; on a miss the tree grows, or the operation's rule raises."""
     p = w.at
     nx = p.kids.get((op, frozen, args))
@@ -45,7 +48,18 @@ def edge(w: Walk, op: Operation, args: tuple, static: tuple, frozen: tuple, spec
     return nx
 
 
-def grow(w: Walk, p: Node, op: Operation, args: tuple, static: tuple, frozen: tuple, spec: Spec | None, nscal: int, nin: int, nleaf: int) -> Node:
+def grow(
+    w: Walk,
+    p: Node,
+    op: Operation,
+    args: tuple,
+    static: tuple,
+    frozen: tuple,
+    spec: Spec | None,
+    nscal: int,
+    nin: int,
+    nleaf: int,
+) -> Node:
     w.misses += 1
     if spec is None:
         spec = spec_of(op, tuple([v.lay for v in args]), static, frozen)
@@ -88,7 +102,9 @@ def room(w: Walk, n: Node) -> None:
         w.leaves.extend([None] * n.nleaf)
 
 
-def special(w: Walk, op: Operation, args: tuple, static: tuple, make: Callable[[Node], tuple], nscal=0, nin=0, nleaf=0) -> Node:
+def special(
+    w: Walk, op: Operation, args: tuple, static: tuple, make: Callable[[Node], tuple], nscal=0, nin=0, nleaf=0
+) -> Node:
     """Walks an edge that planning expands; make(node) gives its values on a miss."""
     p = w.at
     key = (op, static, args)
@@ -165,7 +181,15 @@ def resolve(t: Tensor, w: Walk) -> Value:
     lay = t._lay
     leaf = t._leaf
     if st.val is None:
-        if not st.shared and not st.exported and t._off == 0 and lay.contig and lay.numel == st.size and (leaf is None or leaf is t) and not t._det:
+        if (
+            not st.shared
+            and not st.exported
+            and t._off == 0
+            and lay.contig
+            and lay.numel == st.size
+            and (leaf is None or leaf is t)
+            and not t._det
+        ):
             v = enter(st, lay, w, leaf) if st.hist is None or leaf is None else None  # the usual case, shortly
             if v is not None:
                 t._val = v
@@ -482,5 +506,3 @@ def set_mode(mode: bool) -> None:
 def _set_node_mode(n: Node, mode: bool) -> tuple:
     n.mode = mode
     return ()
-
-

@@ -52,7 +52,9 @@ def _convert_halves(run: Callable, spec: Spec) -> Callable:
         target = targets[0]
         _, half, np_dtype = target
         if spec.outs[0].number:
-            return lambda *operands: (lambda v: v.item() if isinstance(v, (np.ndarray, np.generic)) else v)(run(*operands))
+            return lambda *operands: (lambda v: v.item() if isinstance(v, (np.ndarray, np.generic)) else v)(
+                run(*operands)
+            )
         if not halves and not half:
 
             def plain(*operands):
