@@ -215,7 +215,7 @@ def _again(op: Operation, args, kwargs, w: Walk):
     return _slow(op, args, kwargs, w, values)
 
 
-def _slow(op: Operation, args, kwargs, w: Walk, known):
+def _slow(op: Operation, args, kwargs, w: Walk, known: Any):
     """The edge is not the expected one: arguments are split, the edge is looked up, or made. `known` holds the values of
     tensors among `args` that have been worked out."""
     full = op.bind(args, kwargs)

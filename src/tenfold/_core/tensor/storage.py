@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..ir.dtypes import BY_NAME, decode, get_default_dtype, uint8
@@ -249,7 +251,8 @@ class TypedStorage(UntypedStorage):
         return (decode(memory, self.dtype) if self.dtype.half else memory)[0].item()
 
     def __setitem__(self, i, value) -> None:
-        self._tensor[i if isinstance(i, slice) else self._position(i)] = tensor(value, dtype=self.dtype)
+        elements: Any = self._tensor
+        elements[i if isinstance(i, slice) else self._position(i)] = tensor(value, dtype=self.dtype)
 
     def fill_(self, value):
         self._tensor.fill_(value)
