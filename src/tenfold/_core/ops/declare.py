@@ -180,7 +180,7 @@ def _again(op: Operation, args, kwargs, w: Walk):
             v = a._val
             if v is None or v.node.walk is not w:
                 if layout_of(a).device == "meta":
-                    return _slow(op, args, kwargs, w, None)
+                    return _slow(op, args, kwargs, w, ())
                 v = resolve(a, w)
             values.append(v)
         elif type(a) is list or type(a) is tuple:
@@ -224,8 +224,8 @@ def _slow(op: Operation, args, kwargs, w: Walk, known: Any):
     if op.early is not None:
         op.early(full)
     if cut_if_long(w):
-        known = None
-    count = len(args) if known is not None else 0
+        known = ()
+    count = len(known)
     values: list = []
     static: list = []
     data: list = []
