@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import tenfold
+
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 SHOW = "import json, sys; print(json.dumps(sorted(sys.modules)))"
 WAITING = ("nn", "optim", "distributions", "distributed", "fft", "utils.data", "utils.tensorboard", "cli")
@@ -56,3 +58,9 @@ def test_the_list_of_modules_is_small(loaded):
     others = loaded - set(own) - loaded_after("import numpy, inspect, threading, weakref, traceback")
     # each module of the standard library costs about a millisecond at every start
     assert len(others) <= 40, sorted(others)
+
+
+def test_a_missing_name_is_named_and_explained():
+    assert not hasattr(tenfold, "no_such_function")
+    with pytest.raises(AttributeError, match=r"'no_such_function'; if it is PyTorch's, tenfold does not have it yet"):
+        tenfold.no_such_function

@@ -51,4 +51,8 @@ def __getattr__(name: str):
         except ModuleNotFoundError as e:
             if e.name != f"{__name__}.{name}":
                 raise
-    raise AttributeError(f"module 'tenfold' has no attribute '{name}'", name=name)
+    raise AttributeError(
+        f"module 'tenfold' has no attribute '{name}'; if it is PyTorch's, tenfold does not have it yet "
+        "(docs/parity.md says what there is)",
+        name=name,
+    )

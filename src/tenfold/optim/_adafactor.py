@@ -59,6 +59,8 @@ class Adafactor(Optimizer):
     Source: Shazeer and Stern, "Adafactor: Adaptive Learning Rates with Sublinear Memory Cost", 2018.
     """
 
+    options_since = {"foreach": None}
+
     def __init__(
         self,
         params: ParamsT,
@@ -93,11 +95,6 @@ class Adafactor(Optimizer):
                 "maximize": maximize,
             },
         )
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("foreach", None)
 
     def step(self, closure=None):
         """Change the parameters once, by their gradients; returns the closure's loss."""

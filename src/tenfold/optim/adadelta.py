@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tenfold as torch
 from tenfold import Tensor
 from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_lr, number
@@ -44,6 +42,8 @@ class Adadelta(Optimizer):
     Source: Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012.
     """
 
+    options_since = {"foreach": None, "maximize": False, "capturable": False, "differentiable": False}
+
     def __init__(
         self,
         params: ParamsT,
@@ -74,13 +74,6 @@ class Adadelta(Optimizer):
                 "differentiable": differentiable,
             },
         )
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("foreach", None)
-            for name in ("maximize", "capturable", "differentiable"):
-                group.setdefault(name, False)
 
     def step(self, closure=None):
         """Change the parameters once, by their gradients; returns the closure's loss."""

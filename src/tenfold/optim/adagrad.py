@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tenfold as torch
 from tenfold import Tensor
 from tenfold.optim._blocks import counter_dtype
@@ -45,6 +43,8 @@ class Adagrad(Optimizer):
 
     takes_sparse = True
 
+    options_since = {"foreach": None, "maximize": False, "differentiable": False, "fused": False}
+
     def __init__(
         self,
         params: ParamsT,
@@ -82,13 +82,6 @@ class Adagrad(Optimizer):
         for group in self.param_groups:
             for p in group["params"]:
                 self.state[p] = self.init_state(group, p)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("foreach", None)
-            for name in ("maximize", "differentiable", "fused"):
-                group.setdefault(name, False)
 
     def share_memory(self) -> None:
         """Move the state to memory that other processes can share."""

@@ -87,6 +87,16 @@ class Adam(Optimizer):
     Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2014; Reddi et al. for amsgrad, 2018.
     """
 
+    options_since = {
+        "foreach": None,
+        "fused": None,
+        "amsgrad": False,
+        "maximize": False,
+        "capturable": False,
+        "differentiable": False,
+        "decoupled_weight_decay": False,
+    }
+
     def __init__(
         self,
         params: ParamsT,
@@ -124,14 +134,6 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
         check_fused(self, fused, foreach, differentiable)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            for name in ("amsgrad", "maximize", "capturable", "differentiable", "decoupled_weight_decay"):
-                group.setdefault(name, False)
-            group.setdefault("foreach", None)
-            group.setdefault("fused", None)
 
     def step(self, closure=None):
         """Change the parameters once, by their gradients; returns the closure's loss."""

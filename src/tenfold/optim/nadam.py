@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tenfold as torch
 from tenfold import Tensor
 from tenfold.optim._blocks import rounded
@@ -73,6 +71,14 @@ class NAdam(Optimizer):
 
     counters = ("step", "mu_product")
 
+    options_since = {
+        "foreach": None,
+        "maximize": False,
+        "capturable": False,
+        "differentiable": False,
+        "decoupled_weight_decay": False,
+    }
+
     def __init__(
         self,
         params: ParamsT,
@@ -108,13 +114,6 @@ class NAdam(Optimizer):
                 "differentiable": differentiable,
             },
         )
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("foreach", None)
-            for name in ("maximize", "capturable", "differentiable", "decoupled_weight_decay"):
-                group.setdefault(name, False)
 
     def step(self, closure=None):
         """Change the parameters once, by their gradients; returns the closure's loss."""

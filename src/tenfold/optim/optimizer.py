@@ -120,6 +120,8 @@ class Optimizer:
     # Names of the state entries that are one number for each parameter; they rest as Python numbers between steps
     counters: tuple[str, ...] = ("step",)
     takes_sparse = False  # whether sparse gradients are made dense, or refused
+    # Options that groups saved by an old version may lack, and what they are then
+    options_since: dict[str, Any] = {}
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -276,6 +278,9 @@ class Optimizer:
         self.state = States(self._watch, self.state)
         self._patch_step_function()
         self.defaults.setdefault("differentiable", False)
+        for group in self.__dict__.get("param_groups", ()):
+            for name, value in self.options_since.items():
+                group.setdefault(name, value)
 
     def state_dict(self) -> StateDict:
         """The state as a dict of plain values, in which parameters are numbered.

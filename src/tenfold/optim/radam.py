@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tenfold as torch
 from tenfold import Tensor
 from tenfold.optim.adam import near_end, toward
@@ -72,6 +70,14 @@ class RAdam(Optimizer):
     Source: Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond", 2020.
     """
 
+    options_since = {
+        "foreach": None,
+        "maximize": False,
+        "capturable": False,
+        "differentiable": False,
+        "decoupled_weight_decay": False,
+    }
+
     def __init__(
         self,
         params: ParamsT,
@@ -104,13 +110,6 @@ class RAdam(Optimizer):
                 "differentiable": differentiable,
             },
         )
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("foreach", None)
-            for name in ("maximize", "capturable", "differentiable", "decoupled_weight_decay"):
-                group.setdefault(name, False)
 
     def step(self, closure=None):
         """Change the parameters once, by their gradients; returns the closure's loss."""

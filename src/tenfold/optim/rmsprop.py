@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tenfold as torch
 from tenfold import Tensor
 from tenfold.optim.adam import near_end, toward
@@ -77,6 +75,15 @@ class RMSprop(Optimizer):
     Source: Tieleman and Hinton, lecture 6.5 of "Neural Networks for Machine Learning", 2012; Graves, 2013 (centered).
     """
 
+    options_since = {
+        "foreach": None,
+        "momentum": 0,
+        "centered": False,
+        "maximize": False,
+        "differentiable": False,
+        "capturable": False,
+    }
+
     def __init__(
         self,
         params: ParamsT,
@@ -111,14 +118,6 @@ class RMSprop(Optimizer):
                 "differentiable": differentiable,
             },
         )
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("foreach", None)
-            group.setdefault("momentum", 0)
-            for name in ("centered", "maximize", "differentiable", "capturable"):
-                group.setdefault(name, False)
 
     def step(self, closure=None):
         """Change the parameters once, by their gradients; returns the closure's loss."""

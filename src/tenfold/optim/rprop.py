@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tenfold as torch
 from tenfold import Tensor
 from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_lr
@@ -44,6 +42,8 @@ class Rprop(Optimizer):
     Source: Riedmiller and Braun, "A direct adaptive method for faster backpropagation learning", 1993.
     """
 
+    options_since = {"foreach": None, "maximize": False, "differentiable": False, "capturable": False}
+
     def __init__(
         self,
         params: ParamsT,
@@ -70,13 +70,6 @@ class Rprop(Optimizer):
                 "capturable": capturable,
             },
         )
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("foreach", None)
-            for name in ("maximize", "differentiable", "capturable"):
-                group.setdefault(name, False)
 
     def step(self, closure=None):
         """Change the parameters once, by their gradients; returns the closure's loss."""

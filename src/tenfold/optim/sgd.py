@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tenfold as torch
 from tenfold import Tensor
 from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_fused, check_lr, number
@@ -47,6 +45,8 @@ class SGD(Optimizer):
     counters = ()
     takes_sparse = True
 
+    options_since = {"foreach": None, "fused": False, "nesterov": False, "maximize": False, "differentiable": False}
+
     def __init__(
         self,
         params: ParamsT,
@@ -84,14 +84,6 @@ class SGD(Optimizer):
             )
         super().__init__(params, defaults)
         check_fused(self, fused, foreach, differentiable)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            for name in ("nesterov", "maximize", "differentiable"):
-                group.setdefault(name, False)
-            group.setdefault("foreach", None)
-            group.setdefault("fused", False)
 
     def step(self, closure=None):
         """Change the parameters once, by their gradients; returns the closure's loss."""

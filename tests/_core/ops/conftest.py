@@ -1,4 +1,4 @@
-"""Makes pointwise_cases.py importable by the tests beside it."""
+"""Makes the lists of cases (`*_cases.py`, `*_calls.py`) importable by the tests beside them."""
 
 import sys
 from pathlib import Path

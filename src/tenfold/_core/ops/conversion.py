@@ -13,8 +13,9 @@ from ..trace.flush import array_of
 from ..trace.handle import Tensor, layout_of, tls
 from ..trace.walk import check_writable
 from . import declare
+from .calling import meta_tensor, python_number
 from .creation import filled, tensor
-from .declare import function, meta_tensor, overwrite, promoted, publish, python_number, store_out
+from .declare import function, overwrite, promoted, publish, store_out
 from .devices import device, device_name
 from .shape import channels_last_strides, clone, format_kind
 

@@ -14,7 +14,8 @@ from ..ir.dtypes import dtype, encode, get_default_dtype, of_number, promote
 from ..ir.shapes import Size, layout, result_strides, size
 from ..ir.special import RELAYOUT, convert
 from ..trace.handle import Storage, Tensor, layout_of, placed
-from .declare import function, meta_tensor, primitive, store_out
+from .calling import meta_tensor
+from .declare import function, primitive, store_out
 from .devices import device_name
 
 # --- from data ------------------------------------------------------------------------------------

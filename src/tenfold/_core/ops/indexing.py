@@ -16,8 +16,9 @@ from ..trace.flush import array_of
 from ..trace.handle import Tensor, layout_of, tls
 from ..trace.walk import check_writable
 from ..trace.walk import view as new_view
+from .calling import meta_tensor
 from .creation import filled, from_array, tensor
-from .declare import function, meta_tensor, overwrite, primitive, scalar_name, store_out
+from .declare import function, overwrite, primitive, scalar_name, store_out
 from .shape import select, slice_dim, view_strides
 
 # --- basic: a view ----------------------------------------------------------------------------------------------------

@@ -17,8 +17,9 @@ from ..ir.dtypes import get_default_dtype
 from ..ir.shapes import Layout, Size, broadcast_shapes, contiguous_strides, layout, result_strides, size
 from ..trace.handle import Tensor, layout_of, tls
 from ..trace.walk import check_writable
+from .calling import meta_tensor
 from .creation import check_options, chosen, mark, shape_from, zeros_like
-from .declare import function, meta_tensor, not_implemented, overwrite, primitive, scalar_name, store_out
+from .declare import function, not_implemented, overwrite, primitive, scalar_name, store_out
 from .devices import device_name
 from .generators import engine_of
 

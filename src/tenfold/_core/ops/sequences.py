@@ -11,8 +11,9 @@ from ..ir import dtypes
 from ..ir.dtypes import FLOAT, decode, dtype, encode, get_default_dtype
 from ..ir.shapes import Layout, contiguous_strides, layout, size
 from ..trace.handle import Storage, Tensor, layout_of, placed
+from .calling import meta_tensor
 from .creation import check_options, chosen, filled, mark, shape_from
-from .declare import function, meta_tensor, not_implemented, primitive, store_out
+from .declare import function, not_implemented, primitive, store_out
 from .devices import device_name
 from .joining import cat
 

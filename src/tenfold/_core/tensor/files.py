@@ -11,7 +11,7 @@ from .. import serialization
 from ..ir.dtypes import BY_NAME
 from ..ir.dtypes import dtype as dtype_class
 from ..ir.shapes import Size, layout, size
-from ..ops.declare import meta_tensor
+from ..ops.calling import meta_tensor
 from ..ops.devices import device
 from ..ops.generators import Generator
 from ..serialization import records

@@ -1,6 +1,6 @@
 """Walking: a handle becomes a value of the walk, an operation walks an edge, a view or a write changes handles and storages.
 
-The hit path of operations is in ops/declare.py, where the public functions are made; what is here runs at the
+The hit path of operations is in ops/calling.py; what is here runs at the
 first use of a storage in a walk, and where the tree is left or grows."""
 
 from __future__ import annotations
