@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..ir.dtypes import INT, int64
 from ..ir.shapes import Layout, layout, size
+from ..random import libm
 from ..trace.flush import array_of
 from ..trace.handle import Tensor, layout_of
 from .checks import tensor_function
@@ -13,130 +15,137 @@ from .declare import not_implemented, operation, primitive
 from .loss import numbered
 from .loss_classes import REDUCTIONS, reduction_of
 
-# --- forward and backward variables -------------------------------------------------------------------------------
+# --- log-probabilities of parts of the alignments -----------------------------------------------------------------
+#
+# These lie near -100, where float32 steps by 8e-6, and a gradient is the exponential of their differences: only the
+# same sums in the same order, each rounded to the dtype, give PyTorch's gradients.
 
 
-def extended(targets: np.ndarray, lengths, blank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels of each sample with blanks around them, (N, 2 S + 1); which places are used; where one may skip."""
-    n, longest = len(lengths), max(lengths, default=0)
-    labels = np.full((n, 2 * longest + 1), blank, np.int64)
-    for i, (begin, length) in enumerate(zip(begins(targets, lengths), lengths)):
+def extended(targets: np.ndarray, lengths: np.ndarray, blank: int) -> np.ndarray:
+    """Labels of each sample with a blank around each, (N, L = 2 S + 1); blanks fill up the shorter ones."""
+    labels = np.full((len(lengths), 2 * lengths.max(initial=0) + 1), blank, np.int64)
+    for i, (begin, length) in enumerate(zip(begins(lengths), lengths)):
         labels[i, 1 : 2 * length : 2] = targets[begin : begin + length] if targets.ndim == 1 else targets[i, :length]
-    used = np.arange(labels.shape[1]) < 2 * np.asarray(lengths, np.int64)[:, None] + 1
-    skips = np.zeros(labels.shape, bool)
-    skips[:, 2:] = (labels[:, 2:] != blank) & (labels[:, 2:] != labels[:, :-2])
-    return labels, used, skips
+    return labels
 
 
-def begins(targets: np.ndarray, lengths) -> np.ndarray:
+def begins(lengths: np.ndarray) -> np.ndarray:
     """Where each sample's targets begin, where they stand one after the other."""
-    return np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64) if len(lengths) else np.zeros(0, np.int64)
+    return np.cumsum(lengths) - lengths
 
 
-def _shifted(x: np.ndarray, by: int) -> np.ndarray:
-    out = np.full(x.shape, -np.inf, x.dtype)
-    if by < x.shape[1]:
-        out[:, by:] = x[:, : x.shape[1] - by]
-    return out
+def _exp(x: np.ndarray) -> np.ndarray:
+    return libm.exp32(x) if x.dtype == np.float32 else np.exp(x)
 
 
-def _add(*terms) -> np.ndarray:
-    """log of the sum of exponentials."""
-    top = np.maximum.reduce(terms)
-    base = np.where(np.isneginf(top), 0, top)
-    return np.log(sum(np.exp(t - base) for t in terms)) + base
+def _log(x: np.ndarray) -> np.ndarray:
+    return libm.log32(x) if x.dtype == np.float32 else np.log(x)
 
 
-def alphas(emitted: np.ndarray, used, skips) -> np.ndarray:
-    """log-probability of each prefix at each time; emitted (T, N, L) is the log-probability of each place's label."""
-    out = np.full(emitted.shape, -np.inf, emitted.dtype)
-    if not len(emitted):
-        return out
-    out[0, :, :2] = emitted[0, :, :2]
-    out[0][~used] = -np.inf
-    for t in range(1, len(emitted)):
-        before = out[t - 1]
-        jump = np.where(skips, _shifted(before, 2), -np.inf)
-        out[t] = np.where(used, _add(before, _shifted(before, 1), jump) + emitted[t], -np.inf)
-    return out
+def _add(terms: np.ndarray) -> np.ndarray:
+    """log of the sum of exponentials along the first dim, which has 2 or 3 terms."""
+    base = np.maximum(terms.max(0), np.finfo(terms.dtype).min)  # finite, where all are -inf
+    powers = _exp(terms - base)
+    total = powers[0] + powers[1]
+    if len(powers) > 2:
+        total += powers[2]
+    return _log(total) + base
 
 
-def _last(alpha: np.ndarray, input_lengths, target_lengths) -> np.ndarray:
-    """log-probability of the whole target of each sample."""
-    out = []
-    for i, (frames, length) in enumerate(zip(input_lengths, target_lengths)):
-        if frames == 0:
-            out.append(0.0 if length == 0 else -np.inf)
-            continue
-        ends = alpha[frames - 1, i, max(2 * length - 1, 0) : 2 * length + 1]
-        out.append(_add(*ends) if len(ends) > 1 else ends[0])
-    return np.array(out, alpha.dtype).reshape(len(input_lengths))
+def alphas(emitted: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """log-probability of each prefix at each time, (T, N, L); emitted (T, N, L) is that of each place's label.
+
+    Beyond a sample's own frames and places the values mean nothing, and nothing before depends on them."""
+    frames, n, places = emitted.shape
+    out = np.full((frames, n, 2 + places), -np.inf, emitted.dtype)  # two places before the first
+    out[:1, :, 2:4] = emitted[:1, :, :2]
+    sources = sliding_window_view(out, places, 2).transpose(0, 2, 1, 3)[:, ::-1]  # T, (0, 1, 2 places back), N, L
+    barred = np.zeros((3, n, places), bool)
+    barred[2, :, 2:] = labels[:, 2:] == labels[:, :-2]
+    for t in range(1, frames):
+        out[t, :, 2:] = _add(np.where(barred, -np.inf, sources[t - 1])) + emitted[t]
+    return out[:, :, 2:]
 
 
-def betas(emitted: np.ndarray, used, skips, input_lengths, target_lengths) -> np.ndarray:
-    """log-probability of each suffix at each time, its first label included."""
-    out = np.full(emitted.shape, -np.inf, emitted.dtype)
-    frames, lengths = np.asarray(input_lengths), np.asarray(target_lengths)
-    places = np.arange(emitted.shape[2])
-    final = (places == 2 * lengths[:, None]) | (places == 2 * lengths[:, None] - 1)
-    may_skip = np.zeros(skips.shape, bool)
-    may_skip[:, :-2] = skips[:, 2:]
-    nothing = np.full(emitted.shape[1:], -np.inf, emitted.dtype)
-    for t in range(len(emitted) - 1, -1, -1):
-        after = out[t + 1] if t + 1 < len(emitted) else nothing
-        jump = np.where(may_skip, _shifted(after[:, ::-1], 2)[:, ::-1], -np.inf)
-        going = _add(after, _shifted(after[:, ::-1], 1)[:, ::-1], jump) + emitted[t]
-        at_end = (frames == t + 1)[:, None]
-        inside = (t < frames)[:, None]
-        out[t] = np.where(used & inside, np.where(at_end, np.where(final, emitted[t], -np.inf), going), -np.inf)
+def _whole(alpha: np.ndarray, frames: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """log-probability of the whole target of each sample, (N)."""
+    n = np.arange(len(frames))
+    if not len(alpha):
+        return np.where(lengths == 0, 0, -np.inf).astype(alpha.dtype)
+    ends = np.stack([alpha[frames - 1, n, 2 * lengths - back] for back in (0, 1)])
+    out = np.where(lengths == 0, ends[0], _add(ends))
+    return np.where(frames == 0, np.where(lengths == 0, 0, -np.inf), out).astype(alpha.dtype)
+
+
+def betas(emitted: np.ndarray, labels: np.ndarray, frames: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """log-probability of each suffix at each time, its first label included: of a prefix, read from the end."""
+    n, places = labels.shape
+    sample = np.arange(n)[:, None]
+    time = (frames[:, None] - 1 - np.arange(len(emitted))[:, None, None]) % max(len(emitted), 1)  # T, N, 1
+    place = (2 * lengths[:, None] - np.arange(places)) % places  # N, L
+    turned = (time * n + sample) * places + place
+    return alphas(emitted.take(turned), labels[sample, place]).take(turned)
+
+
+def _per_class(through: np.ndarray, labels: np.ndarray, lengths: np.ndarray, log_probs: np.ndarray) -> np.ndarray:
+    """Places of the same label added up, from the last to the first: (T, N, L) to (T, N, C)."""
+    out = np.full(log_probs.shape, -np.inf, log_probs.dtype)
+    used = np.arange(labels.shape[1]) <= 2 * lengths[:, None]
+    like = (labels[:, :, None] == labels[:, None]) & used[:, None]
+    later = np.triu(like, 1).sum(2)  # places with the same label
+    for turn in range(later.max(initial=-1) + 1):
+        n, place = np.nonzero(used & (later == turn))
+        at = (slice(None), n, labels[n, place])
+        term = through[:, n, place]
+        out[at] = _add(np.stack([out[at], term])) if turn else term
     return out
 
 
 def _emitted(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return np.take_along_axis(log_probs, np.broadcast_to(labels, (log_probs.shape[0], *labels.shape)), 2)
+    return np.take_along_axis(log_probs, labels[None], 2)
 
 
 # --- the operation ------------------------------------------------------------------------------------------------
 
 
-def _rule(log_probs: Layout, targets: Layout, input_lengths, target_lengths, blank, zero_infinity) -> Layout:
+def _rule(log_probs: Layout, targets: Layout, input_lengths, target_lengths, blank, zero_infinity) -> list[Layout]:
     if log_probs.dtype.name not in ("float32", "float64"):
         raise not_implemented("ctc_loss_cpu", log_probs.dtype)
-    return layout(size((log_probs.shape[1],)), None, log_probs.dtype, log_probs.device)
+    places = 2 * max(target_lengths, default=0) + 1
+    sizes = (log_probs.shape[1:2], (*log_probs.shape[:2], places))
+    return [layout(size(s), None, log_probs.dtype, log_probs.device) for s in sizes]
 
 
 def _gradient(g, out, log_probs, targets, input_lengths, target_lengths, blank, zero_infinity):
-    return _ctc_backward(g, log_probs, targets, out, input_lengths, target_lengths, blank, zero_infinity), None
+    return _ctc_backward(g[0], log_probs, targets, out[1], input_lengths, target_lengths, blank, zero_infinity), None
 
 
 @primitive(rule=_rule, gradient=_gradient, name="_ctc_loss", grad_name="CtcLoss")
 def _ctc(log_probs, targets, input_lengths, target_lengths, blank, zero_infinity):
+    """The losses, and the alphas for the gradient."""
     check_labels(targets, target_lengths, log_probs.shape[2])
-    labels, used, skips = extended(targets, target_lengths, blank)
-    alpha = alphas(_emitted(log_probs, labels), used, skips)
-    loss = -_last(alpha, input_lengths, target_lengths)
-    return np.where(np.isinf(loss), 0, loss).astype(loss.dtype) if zero_infinity else loss
+    frames, lengths = np.array(input_lengths, np.int64), np.array(target_lengths, np.int64)
+    labels = extended(targets, lengths, blank)
+    alpha = alphas(_emitted(log_probs, labels), labels)
+    loss = -_whole(alpha, frames, lengths)
+    return np.where(np.isinf(loss), 0, loss) if zero_infinity else loss, alpha
 
 
 @primitive(
     rule=lambda g, log_probs, *rest: layout(log_probs.shape, None, log_probs.dtype, log_probs.device),
     name="_ctc_loss_backward",
 )
-def _ctc_backward(g, log_probs, targets, loss, input_lengths, target_lengths, blank, zero_infinity):
-    labels, used, skips = extended(targets, target_lengths, blank)
-    emitted = _emitted(log_probs, labels)
-    alpha = alphas(emitted, used, skips)
-    beta = betas(emitted, used, skips, input_lengths, target_lengths)
-    whole = _last(alpha, input_lengths, target_lengths)
-    by_class = np.full(log_probs.shape, -np.inf, log_probs.dtype)
-    t, n, _ = np.indices(emitted.shape)
-    np.logaddexp.at(by_class, (t, n, np.broadcast_to(labels, emitted.shape)), alpha + beta)
-    share = np.exp(by_class - whole[:, None] - log_probs)
-    out = (np.exp(log_probs) - np.where(np.isneginf(by_class), 0, share)) * g[:, None]
-    frames = np.asarray(input_lengths)
-    out = np.where((np.arange(len(log_probs))[:, None] < frames)[..., None], out, 0)
-    impossible = np.isneginf(whole)[:, None]
-    return np.where(impossible, 0 if zero_infinity else np.nan, out).astype(log_probs.dtype)
+def _ctc_backward(g, log_probs, targets, alpha, input_lengths, target_lengths, blank, zero_infinity):
+    frames, lengths = np.array(input_lengths, np.int64), np.array(target_lengths, np.int64)
+    labels = extended(targets, lengths, blank)
+    beta = betas(_emitted(log_probs, labels), labels, frames, lengths)
+    by_class = _per_class(alpha + beta, labels, lengths, log_probs)
+    whole = _whole(alpha, frames, lengths)[:, None]
+    out = (_exp(log_probs) - _exp(by_class - whole - log_probs)) * g[:, None]
+    here = (np.arange(len(log_probs))[:, None] < frames)[..., None]
+    if zero_infinity:
+        here = here & ~np.isneginf(whole)
+    return np.where(here, out, 0)
 
 
 def check_labels(targets: np.ndarray, lengths, classes: int) -> None:
@@ -164,7 +173,7 @@ def _reduced(log_probs, targets, input_lengths, target_lengths, blank, how, zero
         log_probs = log_probs.unsqueeze(1)
     if one and targets.dim() == 1:
         targets = targets.unsqueeze(0)
-    loss = _ctc(log_probs, targets, input_lengths, target_lengths, blank, zero_infinity)
+    loss = _ctc(log_probs, targets, input_lengths, target_lengths, blank, zero_infinity)[0]
     if how == "mean":
         return _per_label(loss, target_lengths).mean()
     if how == "sum":
