@@ -11,4 +11,13 @@ EAGER = _flag("TENFOLD_EAGER")  # compute every operation when it is called, for
 MAX_NODES = int(os.environ.get("TENFOLD_MAX_NODES", "200000"))  # nodes that one thread's tree keeps
 MAX_WALK = int(os.environ.get("TENFOLD_MAX_WALK", "2000"))  # edges after which a walk looks for a place to end
 MAX_PENDING = int(os.environ.get("TENFOLD_MAX_PENDING", str(1 << 30)))  # bytes of results that a walk may hold back
+CACHE = os.environ.get("TENFOLD_CACHE", "")  # folder of compiled kernels; "0": none; "ro:FOLDER": only read
+COMPILE = os.environ.get("TENFOLD_COMPILE", "1") not in (
+    "",
+    "0",
+    "false",
+    "no",
+)  # whether paths that come back are compiled
+COMPILE_AT_DEFAULT = int(os.environ.get("TENFOLD_COMPILE_AT", "3"))
+COMPILE_AT = COMPILE_AT_DEFAULT  # the visit of a path from which the compiled program runs
 MAX_SPECS = int(os.environ.get("TENFOLD_MAX_SPECS", "100000"))  # remembered (operation, layouts, static arguments)

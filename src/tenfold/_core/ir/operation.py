@@ -249,6 +249,7 @@ class Primitive(Operation):
         self.rule = rule
         self.kernel = kernel
         self.raw = raw  # it moves elements without computing: half types need no conversion
+        self.compute: Callable[[Spec], dtype] | None = None  # element-wise: the dtype that operands are converted to
         self.differentiable = differentiable
 
     def infer(self, lays, static):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .arrays import Symbolic, as_array
 from .dtypes import decode, encode
 from .operation import Operation, Primitive
 from .shapes import Layout, contiguous_strides, layout, result_strides
@@ -254,9 +255,11 @@ SUM_TO = Primitive(
 
 def convert(x: np.ndarray, target: np.dtype) -> np.ndarray:
     """Element type conversion as in C: floats are cut towards zero, integers wrap, complex numbers lose their imaginary part."""
-    x = np.asarray(x)
+    x = as_array(x)
     if x.dtype == target:
         return x
+    if isinstance(x, Symbolic):
+        return x.converted(target)  # type: ignore[attr-defined]
     if x.dtype.kind == "c" and target.kind not in "cb":
         x = x.real
     if target.kind in "iu" and x.dtype.kind == "f":

@@ -393,11 +393,14 @@ def elementwise(*, kind="same", where="torch Tensor", aliases=(), gradient=None,
                 raise not_implemented(op_name, d)
             return pointwise_layout(lays, kinds(d)[1])
 
+        def compute(spec):
+            d = kinds(promoted(spec.lays))[0]
+            return (
+                _WIDEST[d.category] if all(l.number for l in spec.lays) else d
+            )  # numbers among themselves are Python's
+
         def kernel(spec):
-            compute = kinds(promoted(spec.lays))[0]
-            if all(l.number for l in spec.lays):  # numbers among themselves are Python's
-                compute = _WIDEST[compute.category]
-            return pointwise_kernel(spec, fn, compute)
+            return pointwise_kernel(spec, fn, compute(spec))
 
         op = Primitive(
             op_name,
@@ -409,6 +412,7 @@ def elementwise(*, kind="same", where="torch Tensor", aliases=(), gradient=None,
             differentiable=differentiable,
             grad_name=grad_name,
         )
+        op.compute = compute
         op.takes = [(i, n, n in numbers.split() or n not in required) for i, n in enumerate(op.params) if n in operands]
         call = unary(op) if op.params == ("input",) else binary(op) if op.params == ("input", "other") else generic(op)
         return _finish(call, op, fn, op_name, where, aliases, inplace, out)

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from ..ir.arrays import Symbolic, required
 from ..ir.dtypes import FLOAT, bool_, int32, int64
 from ..ir.shapes import Layout, layout, size
 from ..trace.flush import array_of
@@ -35,7 +36,7 @@ def _lookup_rule(weight: Layout, indices: Layout, padding, by_count, name) -> La
 
 
 def check_indices(indices: np.ndarray, count: int, name: str) -> None:
-    if not indices.size or (indices.min() >= 0 and indices.max() < count):
+    if not indices.size or required((indices >= 0) & (indices < count)):
         return
     at = [int(k) for k in np.argwhere((indices < 0) | (indices >= count))[0]]
     value = int(indices[tuple(at)])
@@ -75,6 +76,8 @@ def add_rows(g, indices, count, padding, by_count):
     rows, index = g.reshape(-1, width), indices.reshape(-1).astype(np.int64)
     if padding is not None or by_count:
         rows = rows * factors_of(index, padding, by_count, g.dtype)
+    if isinstance(rows, Symbolic):
+        return rows.summed_at(index, count)
     out = np.zeros(count * width, g.dtype)
     np.add.at(out, (index[:, None] * width + np.arange(width)).reshape(-1), np.ascontiguousarray(rows).reshape(-1))
     return out.reshape(count, width)

@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 
+from ..ir.arrays import required
 from ..ir.dtypes import FLOAT
 from ..ir.shapes import Layout, broadcast_shapes, layout, numel
 from ..trace.handle import Tensor, layout_of
@@ -211,10 +212,10 @@ def _bce_rule(input: Layout, target: Layout) -> Layout:
 
 
 def check_unit_interval(x: np.ndarray, what: str) -> None:
-    bad = ~((x >= 0) & (x <= 1))
-    if bad.any():
+    good = (x >= 0) & (x <= 1)
+    if not required(good):
         raise RuntimeError(
-            f"all elements of {what} should be between 0 and 1: binary_cross_entropy got {x[bad].reshape(-1)[0]};"
+            f"all elements of {what} should be between 0 and 1: binary_cross_entropy got {x[~good].reshape(-1)[0]};"
             " put a sigmoid before it, or use binary_cross_entropy_with_logits"
         )
 

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from ..errors import shape_text
+from ..ir.arrays import as_array, required
 from ..ir.dtypes import FLOAT, int64, uint8
 from ..ir.shapes import Layout, layout, size
 from ..trace.handle import layout_of
@@ -44,9 +45,9 @@ def class_axis(ndim: int) -> int:
 
 
 def check_classes(target: np.ndarray, count: int, ignore_index: int) -> None:
-    bad = (target != ignore_index) & ((target < 0) | (target >= count))
-    if bad.any():
-        at = [int(k) for k in np.argwhere(bad)[0]]
+    good = (target == ignore_index) | ((target >= 0) & (target < count))
+    if not required(good):
+        at = [int(k) for k in np.argwhere(~good)[0]]
         value = int(target[tuple(at)])
         raise IndexError(
             f"Target {value} is out of bounds. It stands at position {at}, and classes are 0 to {count - 1}"
@@ -111,7 +112,7 @@ def _picks(target: np.ndarray, weight, ignore_index: int, axis: int, d):
     """Where the target's classes stand along the axis, and each target's weight, 0 where it is ignored."""
     ignored = target == ignore_index
     classes = np.where(ignored, 0, target).astype(np.int64)
-    w = np.ones(target.shape, d) if weight is None else weight[classes]
+    w = np.ones((), d) if weight is None else weight[classes]
     w = np.where(ignored, 0, w).astype(d)
     index = np.expand_dims(classes, axis) if axis else classes.reshape(1)
     return index, w, ignored
@@ -160,7 +161,7 @@ def _nll_backward(g, input, target, weight, total, ignore_index, reduction):
     axis = class_axis(input.ndim)
     index, w, ignored = _picks(target, weight, ignore_index, axis, input.dtype)
     out = np.zeros(input.shape, input.dtype)
-    values = -np.asarray(g) * _shares(w, ignored, total, reduction)
+    values = -as_array(g) * _shares(w, ignored, total, reduction)
     np.put_along_axis(out, index, values.reshape(index.shape).astype(input.dtype), axis)
     return out
 
@@ -247,7 +248,7 @@ def _scores_second(gg, out, g, logp, target, weight, total, ignore_index, reduct
 def _scores_backward(g, logp, target, weight, total, ignore_index, reduction):
     axis = class_axis(logp.ndim)
     index, w, ignored = _picks(target, weight, ignore_index, axis, logp.dtype)
-    factor = (np.asarray(g) * _shares(w, ignored, total, reduction)).astype(logp.dtype).reshape(index.shape)
+    factor = (as_array(g) * _shares(w, ignored, total, reduction)).astype(logp.dtype).reshape(index.shape)
     out = np.exp(logp)
     out *= factor
     np.put_along_axis(out, index, np.take_along_axis(out, index, axis) - factor, axis)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ir import dtypes
+from ..ir.arrays import as_array
 from ..ir.shapes import Layout, broadcast_shapes, layout, numel, result_strides, size
 from ..trace.flush import array_of
 from ..trace.handle import Tensor, layout_of
@@ -89,7 +90,7 @@ def _masked_fill_gradient(g, out, input, mask, value):
 )
 def _masked_fill(input, mask, value):
     """input with value (a number or a 0-d tensor) where mask is true."""
-    return np.where(mask, np.asarray(value).astype(input.dtype), input)
+    return np.where(mask, as_array(value).astype(input.dtype), input)
 
 
 @function

@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 
 from ..errors import shape_text
+from ..ir.arrays import as_array
 from ..ir.dtypes import bool_, int64
 from ..ir.shapes import Layout, layout, size
 from .conv import ordered_like
@@ -108,7 +109,7 @@ def _divisors(sizes, kernel, stride, padding, count, include_pad: bool, divisor)
 def _divide(total: np.ndarray, by) -> np.ndarray:
     if total.dtype.kind in "iu":
         return np.trunc(total / by).astype(total.dtype)
-    return total / np.asarray(by).astype(total.dtype)
+    return total / as_array(by).astype(total.dtype)
 
 
 def _mean_rule(input: Layout, kernel, stride, padding, count, include_pad, divisor) -> Layout:

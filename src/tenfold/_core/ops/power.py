@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ..ir.arrays import as_array
 from ..ir.dtypes import complex128, dtype, float64
 from ..ir.shapes import number
 from ..trace.handle import Tensor, layout_of
@@ -92,7 +93,7 @@ def _static_power_gradient(g, out, input, exponent):
     dtypes="int float complex", gradient=_static_power_gradient, name="pow_int", where="", data=(), grad_name="Pow"
 )
 def _small_power(input, exponent=2):
-    return _power(input, np.asarray(exponent))
+    return _power(input, as_array(exponent))
 
 
 SMALL = range(-8, 17)  # whole exponents that are part of the path, not data

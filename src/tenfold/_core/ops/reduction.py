@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from ..ir.arrays import Symbolic, as_array
 from ..ir.dtypes import FLOAT, bool_, dtype, float32, int64, of_number, uint8
 from ..ir.shapes import Layout, dim_index, dim_list, layout, size
 from ..ir.special import convert
@@ -68,7 +69,7 @@ def check_dims(name: str, dim) -> None:
 )  # fmt: skip
 def zero_where(input, mask):
     """input, but 0 where the mask is true, whatever stood there (NaN too)."""
-    return np.where(mask, np.zeros((), np.asarray(input).dtype), input)
+    return np.where(mask, np.zeros((), as_array(input).dtype), input)
 
 
 @elementwise(
@@ -88,6 +89,8 @@ WIDE = {np.dtype("f4"): np.dtype("f8"), np.dtype("c8"): np.dtype("c16")}
 def accumulate_sum(x: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
     """Sums. NumPy adds pairwise along the axis that is innermost in memory, and naively along the others: there, single
     precision is added in blocks."""
+    if isinstance(x, Symbolic):
+        return x.sum(dims, keepdims=keepdim, dtype=x.dtype)
     if x.dtype not in WIDE or x.size <= 64 or not dims:
         return x.sum(dims, keepdims=keepdim, dtype=x.dtype)
     shape = reduced_shape(x.shape, dims, keepdim)
@@ -139,7 +142,7 @@ def _sum_rule(input: Layout, dims, keepdim, d: dtype) -> Layout:
     gradient=lambda g, out, input, dims, keepdim, d: unreduced(g, input.shape, dims, keepdim),
 )  # fmt: skip
 def sum_over(input, dims, keepdim, d):
-    x = np.asarray(input)
+    x = as_array(input)
     if x.dtype != d.compute:
         x = x.astype(d.compute)
     return accumulate_sum(x, dims, keepdim) if dims or x.ndim == 0 else x
@@ -263,7 +266,7 @@ def count_nonzero_rule(input: Layout, dims) -> Layout:
 
 @primitive(rule=count_nonzero_rule, differentiable=False, where="", name="_count_nonzero")
 def _count(input, dims):
-    return np.count_nonzero(input, axis=dims) if dims else np.asarray(input != 0)
+    return np.count_nonzero(input, axis=dims) if dims else as_array(input != 0)
 
 
 @operation
@@ -362,7 +365,7 @@ def any(input, dim=None, keepdim=False):
 
     Args: dim: an int or a tuple. Default None, all; keepdim: as in `sum`."""
     dims = _truth_dims(dim, input.ndim)
-    return np.any(input, axis=dims, keepdims=keepdim) if dims or not input.ndim else np.asarray(input) != 0
+    return np.any(input, axis=dims, keepdims=keepdim) if dims or not input.ndim else as_array(input) != 0
 
 
 @primitive(rule=_truth_rule, differentiable=False, out=True, where="torch Tensor")
@@ -371,7 +374,7 @@ def all(input, dim=None, keepdim=False):
 
     Args: dim: an int or a tuple. Default None, all; keepdim: as in `sum`."""
     dims = _truth_dims(dim, input.ndim)
-    return np.all(input, axis=dims, keepdims=keepdim) if dims or not input.ndim else np.asarray(input) != 0
+    return np.all(input, axis=dims, keepdims=keepdim) if dims or not input.ndim else as_array(input) != 0
 
 
 # --- logarithms of sums of exponentials ---------------------------------------------------------------------
@@ -388,7 +391,7 @@ def _logsumexp_gradient(g, out, input, dims, keepdim):
 
 @primitive(rule=_logsumexp_rule, gradient=_logsumexp_gradient, where="", name="_logsumexp", grad_name="Logsumexp")
 def logsumexp_over(input, dims, keepdim):
-    x = np.asarray(input)
+    x = as_array(input)
     if not x.size:
         return np.full(reduced_shape(x.shape, dims, keepdim), -np.inf, x.dtype)
     if not dims and x.ndim:

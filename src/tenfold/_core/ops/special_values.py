@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 
+from ..ir.arrays import compiled_as
 from . import special_tables as tables
 
 # --- expansions ----------------------------------------------------------------------------------------------
@@ -108,11 +109,13 @@ def _horner(coefficients, z):
     return total
 
 
+@compiled_as("erf")
 def erf_values(x):
     """erf of a float array."""
     return _erf_single(x) if x.dtype == np.float32 and x.ndim else _erf_double(x)
 
 
+@compiled_as("erfc")
 @in_double
 def erfc_values(x):
     size = np.abs(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 
+from .. import config
 from ..ir import dtypes, operation
 from ..ops.declare import PUBLIC
 from ..ops.devices import get_default_device, set_default_device
@@ -85,9 +86,12 @@ _precision = "highest"
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """tenfold's results are deterministic anyway; the flag is kept."""
+    """Whether every run of the same operations gives the same bits. tenfold's results are deterministic anyway, from run to
+    run of a program; but within a program a path is interpreted at first and compiled when it comes back, and the last bits
+    may differ between the two. With `mode` True it is compiled at the first visit."""
     global _deterministic, _warn_only
     _deterministic = bool(mode)
+    config.COMPILE_AT = 1 if _deterministic else config.COMPILE_AT_DEFAULT
     _warn_only = bool(warn_only)
 
 

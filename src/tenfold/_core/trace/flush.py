@@ -43,7 +43,7 @@ class History:
 class Plan:
     """A path's end and the values asked for: the graph, the program, and what a later backward needs."""
 
-    __slots__ = ("graph", "ids", "numbers", "program", "past", "cache")
+    __slots__ = ("graph", "ids", "numbers", "program", "past", "cache", "visits", "pending", "machine")
 
     def __init__(self, end: Node, key: tuple[Value, ...]):
         low = Lowering(end)
@@ -54,13 +54,39 @@ class Plan:
         self.numbers = [self.past.number.get(i, -1) for i in self.ids] if self.past is not None else []
         self.program = Program(graph, [*self.ids, *(self.past.saved if self.past is not None else ())])
         self.cache: dict | None = None
+        self.visits = 0
+        self.pending: Any = None  # the compiled program that is to come
+        self.machine: Any = None  # the compiled program
 
     def run(self, w: Walk) -> dict:
+        """The values that are asked for, by number: by the interpreter, and from a fixed visit on by the compiled program."""
         if w.record_only:
             if self.cache is None:
                 self.cache = self.program.run(w.inputs, w.scalars)
             return self.cache
+        if self.visits < config.COMPILE_AT:
+            self.visits += 1
+            self._compile()
+        if self.machine is not None:
+            try:
+                return self.machine.run(w.inputs, w.scalars)
+            except Exception:  # the interpreter says what is wrong, and where
+                pass
         return self.program.run(w.inputs, w.scalars)
+
+    def _compile(self) -> None:
+        """Begins a visit before the one at which the compiled program takes over, and then waits for it."""
+        if not config.COMPILE or self.visits < config.COMPILE_AT - 1:
+            return
+        from ..compiler import later
+
+        if self.visits == config.COMPILE_AT:
+            self.machine = (
+                later.now(self.graph, self.program.results) if self.pending is None else self.pending.result()
+            )
+            self.pending = None
+        else:
+            self.pending = later.start(self.graph, self.program.results)
 
 
 def _probe() -> int:
@@ -98,7 +124,9 @@ def flush(w: Walk) -> None:
     at_once = plan is None and first_visit(end, programs, key)
     if plan is None and not at_once:
         try:
+            before = int(key in programs)
             plan = programs[key] = Plan(end, key)
+            plan.visits = before
         except Exception as e:
             abandon(w, end, alive, dirty, e)
             raise
@@ -155,7 +183,7 @@ def first_visit(end: Node, programs: dict, key: tuple[Value, ...]) -> bool:
     """Whether these values are asked for here for the first time, and nothing of the path is for gradients: then no plan is made."""
     if len(programs) > 32:
         programs.clear()
-    if end.graded or key in programs or any([v.rg for v in key]):
+    if end.graded or key in programs or config.COMPILE_AT == 1 or any([v.rg for v in key]):
         return False
     programs[key] = None
     return True

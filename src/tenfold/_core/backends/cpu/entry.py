@@ -1,0 +1,298 @@
+"""The way from Python into a program: one CPython function, compiled like the kernels.
+
+`run(description, inputs, scalars, results)` reads the addresses of arrays, converts numbers, runs all steps, and
+returns 0; 1 where a check has failed while it ran; 2, before anything has run, where an input is no array of as many
+elements side by side. The description is an array of 64-bit words:
+
+    0 table    1, 2 inputs: (position, entry, elements, whether in one dim)
+    3, 4 numbers: (position, or -1 - position among the inputs; slot; kind)    5 scalars    13 the type of arrays
+    6, 7 results: (entry)    8, 9 windows: (entry, entry of the input, position of the offset, item size)
+    10, 11 steps: (function, row)    12 whether to let other threads run meanwhile"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+
+import numpy as np
+
+from . import jit
+
+HEADER = object.__basicsize__
+API = (
+    "PyLong_AsVoidPtr", "PyLong_AsLongLong", "PyLong_FromLongLong", "PyFloat_AsDouble", "PyList_GetItem",
+    "PyErr_Occurred", "PyEval_SaveThread", "PyEval_RestoreThread", "PyObject_IsTrue",
+)  # fmt: skip
+
+IR = """
+declare ptr @PyLong_AsVoidPtr(ptr)
+declare i64 @PyLong_AsLongLong(ptr)
+declare ptr @PyLong_FromLongLong(i64)
+declare double @PyFloat_AsDouble(ptr)
+declare ptr @PyList_GetItem(ptr, i64)
+declare ptr @PyErr_Occurred()
+declare ptr @PyEval_SaveThread()
+declare void @PyEval_RestoreThread(ptr)
+declare i32 @PyObject_IsTrue(ptr)
+
+define internal i64 @word(ptr %p, i64 %i) alwaysinline {
+  %q = getelementptr i64, ptr %p, i64 %i
+  %v = load i64, ptr %q
+  ret i64 %v
+}
+define internal ptr @pointer(ptr %p, i64 %i) alwaysinline {
+  %q = getelementptr ptr, ptr %p, i64 %i
+  %v = load ptr, ptr %q
+  ret ptr %v
+}
+; the address of an array of at least so many elements, side by side (and in one dim, if it has to be), into the table
+define internal i64 @enter(ptr %table, i64 %entry, ptr %list, i64 %position, i64 %size, i64 %line, ptr %kind) alwaysinline {
+begin:
+  %o = call ptr @PyList_GetItem(ptr %list, i64 %position)
+  %n = icmp eq ptr %o, null
+  br i1 %n, label %odd, label %have
+have:
+  %pt = getelementptr i8, ptr %o, i64 TYPE
+  %t = load ptr, ptr %pt
+  %is = icmp eq ptr %t, %kind
+  br i1 %is, label %array, label %odd
+array:
+  %pf = getelementptr i8, ptr %o, i64 FLAGS
+  %f = load i32, ptr %pf
+  %f1 = and i32 %f, 1
+  %plain = icmp ne i32 %f1, 0
+  %pn = getelementptr i8, ptr %o, i64 DIMS
+  %nd = load i32, ptr %pn
+  %single = icmp eq i32 %nd, 1
+  %any = icmp eq i64 %line, 0
+  %form = or i1 %single, %any
+  %good = and i1 %plain, %form
+  %psh = getelementptr i8, ptr %o, i64 SHAPE
+  %sh = load ptr, ptr %psh
+  %nd64 = zext i32 %nd to i64
+  br i1 %good, label %count, label %odd
+count:
+  %d = phi i64 [0, %array], [%d1, %more]
+  %all = phi i64 [1, %array], [%all1, %more]
+  %in = icmp slt i64 %d, %nd64
+  br i1 %in, label %more, label %sized
+more:
+  %n1 = call i64 @word(ptr %sh, i64 %d)
+  %all1 = mul i64 %all, %n1
+  %d1 = add i64 %d, 1
+  br label %count
+sized:
+  %fits = icmp sge i64 %all, %size
+  br i1 %fits, label %take, label %odd
+take:
+  %pd = getelementptr i8, ptr %o, i64 HEADER
+  %v = load ptr, ptr %pd
+  %q = getelementptr ptr, ptr %table, i64 %entry
+  store ptr %v, ptr %q
+  ret i64 0
+odd:
+  ret i64 1
+}
+define ptr @tenfold_run(ptr %self, ptr %args, i64 %nargs) {
+begin:
+  %a0 = load ptr, ptr %args
+  %inputs = call ptr @pointer(ptr %args, i64 1)
+  %scalars = call ptr @pointer(ptr %args, i64 2)
+  %results = call ptr @pointer(ptr %args, i64 3)
+  %desc = call ptr @PyLong_AsVoidPtr(ptr %a0)
+  %bad = icmp eq ptr %desc, null
+  br i1 %bad, label %fail, label %start
+start:
+  %table = call ptr @pointer(ptr %desc, i64 0)
+  %kind.array = call ptr @pointer(ptr %desc, i64 13)
+  %n.in = call i64 @word(ptr %desc, i64 1)
+  %p.in = call ptr @pointer(ptr %desc, i64 2)
+  br label %in.test
+in.test:
+  %i1 = phi i64 [0, %start], [%i1n, %in.body]
+  %c1 = icmp slt i64 %i1, %n.in
+  br i1 %c1, label %in.body, label %num.start
+in.body:
+  %k1 = mul i64 %i1, 4
+  %pos1 = call i64 @word(ptr %p.in, i64 %k1)
+  %k1b = add i64 %k1, 1
+  %ent1 = call i64 @word(ptr %p.in, i64 %k1b)
+  %k1c = add i64 %k1, 2
+  %size1 = call i64 @word(ptr %p.in, i64 %k1c)
+  %k1d = add i64 %k1, 3
+  %line1 = call i64 @word(ptr %p.in, i64 %k1d)
+  %odd1 = call i64 @enter(ptr %table, i64 %ent1, ptr %inputs, i64 %pos1, i64 %size1, i64 %line1, ptr %kind.array)
+  %i1n = add i64 %i1, 1
+  %bad1 = icmp ne i64 %odd1, 0
+  br i1 %bad1, label %odd, label %in.test
+num.start:
+  %n.num = call i64 @word(ptr %desc, i64 3)
+  %p.num = call ptr @pointer(ptr %desc, i64 4)
+  %block = call ptr @pointer(ptr %desc, i64 5)
+  br label %num.test
+num.test:
+  %i2 = phi i64 [0, %num.start], [%i2n, %num.next]
+  %c2 = icmp slt i64 %i2, %n.num
+  br i1 %c2, label %num.body, label %res.start
+num.body:
+  %k2 = mul i64 %i2, 3
+  %pos2 = call i64 @word(ptr %p.num, i64 %k2)
+  %k2b = add i64 %k2, 1
+  %slot = call i64 @word(ptr %p.num, i64 %k2b)
+  %k2c = add i64 %k2, 2
+  %kind = call i64 @word(ptr %p.num, i64 %k2c)
+  %kept2 = icmp slt i64 %pos2, 0
+  %back2 = sub i64 -1, %pos2
+  %from2 = select i1 %kept2, ptr %inputs, ptr %scalars
+  %at2 = select i1 %kept2, i64 %back2, i64 %pos2
+  %o2 = call ptr @PyList_GetItem(ptr %from2, i64 %at2)
+  %null2 = icmp eq ptr %o2, null
+  br i1 %null2, label %fail, label %num.have
+num.have:
+  %where = getelementptr i64, ptr %block, i64 %slot
+  switch i64 %kind, label %num.bool [ i64 0, label %num.float  i64 1, label %num.int ]
+num.float:
+  %f = call double @PyFloat_AsDouble(ptr %o2)
+  store double %f, ptr %where
+  br label %num.next
+num.int:
+  %l = call i64 @PyLong_AsLongLong(ptr %o2)
+  store i64 %l, ptr %where
+  br label %num.next
+num.bool:
+  %b = call i32 @PyObject_IsTrue(ptr %o2)
+  %b8 = zext i32 %b to i64
+  store i64 %b8, ptr %where
+  br label %num.next
+num.next:
+  %i2n = add i64 %i2, 1
+  br label %num.test
+res.start:
+  %n.res = call i64 @word(ptr %desc, i64 6)
+  %p.res = call ptr @pointer(ptr %desc, i64 7)
+  br label %res.test
+res.test:
+  %i3 = phi i64 [0, %res.start], [%i3n, %res.body]
+  %c3 = icmp slt i64 %i3, %n.res
+  br i1 %c3, label %res.body, label %win.start
+res.body:
+  %ent3 = call i64 @word(ptr %p.res, i64 %i3)
+  %odd3 = call i64 @enter(ptr %table, i64 %ent3, ptr %results, i64 %i3, i64 0, i64 0, ptr %kind.array)
+  %i3n = add i64 %i3, 1
+  %bad3 = icmp ne i64 %odd3, 0
+  br i1 %bad3, label %odd, label %res.test
+win.start:
+  %n.win = call i64 @word(ptr %desc, i64 8)
+  %p.win = call ptr @pointer(ptr %desc, i64 9)
+  br label %win.test
+win.test:
+  %i4 = phi i64 [0, %win.start], [%i4n, %win.have]
+  %c4 = icmp slt i64 %i4, %n.win
+  br i1 %c4, label %win.body, label %go
+win.body:
+  %k4 = mul i64 %i4, 4
+  %ent4 = call i64 @word(ptr %p.win, i64 %k4)
+  %k4b = add i64 %k4, 1
+  %src4 = call i64 @word(ptr %p.win, i64 %k4b)
+  %k4c = add i64 %k4, 2
+  %pos4 = call i64 @word(ptr %p.win, i64 %k4c)
+  %k4d = add i64 %k4, 3
+  %size4 = call i64 @word(ptr %p.win, i64 %k4d)
+  %o4 = call ptr @PyList_GetItem(ptr %scalars, i64 %pos4)
+  %null4 = icmp eq ptr %o4, null
+  br i1 %null4, label %fail, label %win.have
+win.have:
+  %off4 = call i64 @PyLong_AsLongLong(ptr %o4)
+  %bytes4 = mul i64 %off4, %size4
+  %base4 = call ptr @pointer(ptr %table, i64 %src4)
+  %at4 = getelementptr i8, ptr %base4, i64 %bytes4
+  %q4 = getelementptr ptr, ptr %table, i64 %ent4
+  store ptr %at4, ptr %q4
+  %i4n = add i64 %i4, 1
+  br label %win.test
+go:
+  %err = call ptr @PyErr_Occurred()
+  %failed = icmp ne ptr %err, null
+  br i1 %failed, label %fail, label %ready
+ready:
+  %status = load ptr, ptr %table
+  store i64 0, ptr %status
+  %frees = call i64 @word(ptr %desc, i64 12)
+  %free = icmp ne i64 %frees, 0
+  br i1 %free, label %save, label %steps
+save:
+  %saved = call ptr @PyEval_SaveThread()
+  br label %steps
+steps:
+  %state = phi ptr [null, %ready], [%saved, %save]
+  %n.step = call i64 @word(ptr %desc, i64 10)
+  %p.step = call ptr @pointer(ptr %desc, i64 11)
+  br label %step.test
+step.test:
+  %i5 = phi i64 [0, %steps], [%i5n, %step.body]
+  %c5 = icmp slt i64 %i5, %n.step
+  br i1 %c5, label %step.body, label %done
+step.body:
+  %k5 = mul i64 %i5, 2
+  %fn = call ptr @pointer(ptr %p.step, i64 %k5)
+  %k5b = add i64 %k5, 1
+  %row = call ptr @pointer(ptr %p.step, i64 %k5b)
+  call void %fn(ptr %table, ptr %row)
+  %i5n = add i64 %i5, 1
+  br label %step.test
+done:
+  br i1 %free, label %restore, label %out
+restore:
+  call void @PyEval_RestoreThread(ptr %state)
+  br label %out
+out:
+  %code = load i64, ptr %status
+  %r = call ptr @PyLong_FromLongLong(i64 %code)
+  ret ptr %r
+odd:
+  %two = call ptr @PyLong_FromLongLong(i64 2)
+  ret ptr %two
+fail:
+  ret ptr null
+}
+"""
+for _name, _offset in (("HEADER", 0), ("TYPE", -8), ("DIMS", 8), ("SHAPE", 16), ("FLAGS", 48)):
+    IR = IR.replace(_name, str(HEADER + _offset))
+
+
+class _MethodDef(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p),
+    ]  # fmt: skip
+
+
+FASTCALL = 0x80
+_kept: list = []
+
+
+def python_function(name: str, address: int):
+    """Machine code as a built-in function of Python (METH_FASTCALL)."""
+    definition = _MethodDef(name.encode(), address, FASTCALL, None)
+    _kept.append(definition)
+    new = ctypes.pythonapi.PyCFunction_NewEx
+    new.restype = ctypes.py_object
+    new.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    f = new(ctypes.addressof(definition), None, None)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(f))
+    return f
+
+
+@functools.cache
+def run():
+    """The function `run`; None where arrays do not lie in memory as it expects (it is tried out on one)."""
+    llvm = jit.compiler().llvm
+    for name in API:
+        llvm.add_symbol(name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
+    probe = np.arange(6.0).reshape(2, 3)
+    at = id(probe) + HEADER
+    words = [ctypes.c_void_p.from_address(at + o).value for o in (-8, 0, 16)]
+    small = [ctypes.c_int.from_address(at + o).value for o in (8, 48)]
+    shape = ctypes.c_int64.from_address(words[2]).value
+    if words[:2] != [id(np.ndarray), probe.ctypes.data] or [small[0], small[1] & 1, shape] != [2, 1, 2]:
+        return None
+    return python_function("tenfold_run", jit.functions(IR, ["tenfold_run"])["tenfold_run"])

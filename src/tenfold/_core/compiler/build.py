@@ -1,0 +1,465 @@
+"""Groups become steps: kernels with their rows, products of matrices, calls; and every array that is kept gets a buffer.
+
+A Recipe says all that the backend needs: steps in order, buffers with their sizes and places, what enters and what leaves.
+It holds no memory and no machine code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..backends.cpu.matmul import scratch_bytes
+from ..ir.arrays import Node, contiguous
+from ..ir.graph import Graph
+from ..ir.loops import Access, Kernel, Statement, name_of
+from .expand import Call, Expansion, Uncompilable
+from .group import Group, base_of, fuses, group, is_source
+
+INLINE = frozenset(
+    (0, 1, 2, 3, 4, 8, -1, -2, 0.5, -0.5, 0.25, 10)
+)  # known numbers that kernels contain; the others are data
+ALIGNMENT = 64
+
+
+@dataclass
+class Buffer:
+    """Memory of a program. `entry`: its place in the table.
+
+    kind   "input" (a position), "window" (an input from an offset that is data), "scalars", "arena", "result", "const",
+           "call" (made by a call)"""
+
+    kind: str
+    entry: int
+    nbytes: int = 0
+    source: object = None
+    shape: tuple = ()
+    dtype: object = None
+    offset: int = 0  # in the arena
+    first: int = -1  # the steps between which it is needed
+    last: int = -1
+
+
+@dataclass
+class KernelStep:
+    """A kernel on buffers."""
+
+    kernel: Kernel
+    sizes: list[int]
+    placed: list[tuple]  # for each access: buffer, offset, strides, rows' stride, rows
+
+    def buffers(self):
+        return [p[0] for p in self.placed]
+
+    def row(self) -> list[int]:
+        return self.kernel.row(self.sizes, [(b.entry, *rest) for b, *rest in self.placed])
+
+
+@dataclass
+class CallStep:
+    """A call of the interpreter's function: where its operands lie, and the buffers of its results."""
+
+    call: Call
+    operands: list
+    results: list[tuple[int, Buffer]]
+
+    def buffers(self):
+        return [o.buffer for o in self.operands if o.buffer is not None] + [b for _, b in self.results]
+
+
+@dataclass
+class ProductStep:
+    """C = A B [+ bias], batched: see backends/cpu/matmul.py for the row."""
+
+    dtype: str
+    places: list  # of A, B, C
+    shape: tuple  # batch..., M, N
+    inner: int
+    scratch: Buffer
+
+    def buffers(self):
+        return [*[p.buffer for p in self.places], self.scratch]
+
+
+@dataclass
+class ScatterStep:
+    """Rows added to those of a matrix that numbers name; the numbers have been checked."""
+
+    dtype: str
+    target: Place
+    rows: Place
+    index: Place
+
+    def buffers(self):
+        return [self.target.buffer, self.rows.buffer, self.index.buffer]
+
+
+@dataclass
+class Place:
+    """Where an array lies: a buffer, an offset and strides in elements; or a known number, or one that is data."""
+
+    buffer: Buffer | None
+    offset: int
+    strides: tuple
+    shape: tuple
+    dtype: np.dtype
+    number: object = None  # a constant
+    position: int | None = (
+        None  # of a number among the walk's scalars; below 0, of one among its inputs (-1 - position)
+    )
+
+
+@dataclass
+class Recipe:
+    """A program before it has memory and code."""
+
+    steps: list = field(default_factory=list)
+    buffers: list[Buffer] = field(default_factory=list)
+    numbers: list[tuple[int, type]] = field(
+        default_factory=list
+    )  # scalars: their positions among the walk's, and kinds
+    constants: list[tuple[int, np.ndarray]] = field(
+        default_factory=list
+    )  # known numbers among the scalars: slot, value
+    slots: int = 0
+    results: list[Place] = field(default_factory=list)
+    arena: int = 0
+    groups: list[Group] = field(default_factory=list)
+    checks: list = field(default_factory=list)
+
+
+class Builder:
+    def __init__(self, graph: Graph, results):
+        self.expansion = Expansion(graph, results)
+        self.recipe = Recipe()
+        self.buffer_of: dict[int, Buffer] = {}  # node -> its memory
+        self.slot_of: dict = {}
+        self.recipe.buffers.append(Buffer("status", 0))
+        self.scalars = self._buffer("scalars")
+        wanted = [self._kept(self.expansion.values[r]) for r in results]
+        nodes = self._needed(wanted)
+        effects = [n for n in nodes if n.kind == "call" and n.extra[0].spec.effect]
+        self.kept = self._materialised(nodes, wanted)
+        self.recipe.groups = group(nodes, effects)
+        self.home = {n.id: g for g in self.recipe.groups for n in g.members}
+        self._mark(nodes, wanted)
+        for g in self.recipe.groups:
+            self._emit(g)
+        self.recipe.results = [self.place(n) for n in wanted]
+        self._lay_out()
+
+    # --- what is needed --------------------------------------------------------------------------------------------
+
+    def _kept(self, node: Node) -> Node:
+        """A result in memory of its own: constants and windows are copied."""
+        base = base_of(node)
+        if base.kind == "const" and (node is not base or node.shape):
+            return self.expansion.arrays.make("map", "copy", (node,), node.shape, node.dtype)
+        if base.kind == "window":
+            return self.expansion.arrays.make("map", "copy", (node,), node.shape, node.dtype)
+        return node
+
+    def _needed(self, wanted: list[Node]) -> list[Node]:
+        needed = {n.id for n in wanted} | {n.id for n in self.expansion.arrays.required}
+        for c in self.expansion.calls:
+            if c.spec.effect:
+                needed.update(o.id for o in c.outs)
+        out = []
+        for n in reversed(self.expansion.arrays.nodes):
+            if n.id in needed:
+                out.append(n)
+                needed.update(a.id for a in n.args)
+        out.reverse()
+        return out
+
+    def _materialised(self, nodes, wanted) -> set[int]:
+        return {base_of(n).id for n in wanted}
+
+    def _mark(self, nodes: list[Node], wanted: list[Node]) -> None:
+        """Members of groups that others read are stored."""
+        for n in nodes:
+            if n.kind == "view" or is_source(n):
+                continue
+            own = self.home[n.id]
+            for a in n.args:
+                base = base_of(a)
+                if is_source(base):
+                    continue
+                inside = self.home[base.id] is own and fuses(a, n)
+                if not inside:
+                    self.kept.add(base.id)
+
+    # --- buffers and places ----------------------------------------------------------------------------------------
+
+    def _buffer(self, kind: str, **more) -> Buffer:
+        b = Buffer(kind, len(self.recipe.buffers), **more)
+        self.recipe.buffers.append(b)
+        return b
+
+    def memory(self, node: Node) -> Buffer:
+        """The buffer of a node that is stored, or comes from outside."""
+        b = self.buffer_of.get(node.id)
+        if b is None:
+            kind = {"input": "input", "window": "window", "const": "const", "call": "call"}.get(node.kind, "arena")
+            b = self._buffer(kind, nbytes=node.size * node.dtype.itemsize, shape=node.shape, dtype=node.dtype)
+            if node.kind == "input":
+                b.source = node.extra[0]
+            elif node.kind == "window":
+                entered = self.memory(node.args[0])
+                b.source = (entered, node.args[1].extra, node.extra[1])
+                self.recipe.checks.append(b)
+            elif node.kind == "const":
+                b.source = node.extra
+            self.buffer_of[node.id] = b
+        return b
+
+    def place(self, node: Node) -> Place:
+        if node.kind == "number":
+            self.slot(node)
+            return Place(None, 0, (), (), node.dtype, None, node.extra)
+        if node.kind == "const" and not node.shape:
+            return Place(None, 0, (), (), node.dtype, node.extra)
+        if node.kind == "view":
+            base = node.args[0]
+            strides, offset = node.extra
+            if base.kind == "number" or base.kind == "const" and not base.shape:
+                slot = self.slot(base)
+                at = slot * 8 // base.dtype.itemsize
+                return Place(self.scalars, at, (0,) * len(node.shape), node.shape, node.dtype)
+            return Place(self.memory(base), offset, strides, node.shape, node.dtype)
+        if node.kind == "window":
+            return Place(self.memory(node), 0, node.extra[0], node.shape, node.dtype)
+        return Place(self.memory(node), 0, contiguous(node.shape), node.shape, node.dtype)
+
+    def slot(self, node: Node) -> int:
+        """The place of a number among the scalars, eight bytes each."""
+        key = (node.kind, node.dtype, repr(node.extra))
+        found = self.slot_of.get(key)
+        if found is None:
+            found = self.slot_of[key] = self.recipe.slots
+            self.recipe.slots += 1
+            if node.kind == "number":
+                self.recipe.numbers.append((node.extra, node.weak))
+                self.recipe.constants.append((found, None))
+            else:
+                self.recipe.constants.append((found, np.array(node.extra, node.dtype)))
+        return found
+
+    # --- steps ---------------------------------------------------------------------------------------------------------
+
+    def _emit(self, g: Group) -> None:
+        kind = g.members[0].kind
+        if kind == "matmul":
+            self._product(g.members[0])
+        elif kind == "call":
+            self._call(g)
+        elif kind == "put":
+            self._put(g.members[0])
+        elif kind == "scatter":
+            self._scatter(g.members[0])
+        else:
+            self._loops(g)
+
+    def _call(self, g: Group) -> None:
+        call = g.members[0].extra[0]
+        operands = [self.place(a) for a in g.members[0].args]
+        results = [(n.extra[1], self.memory(n)) for n in sorted(g.members, key=lambda n: n.extra[1])]
+        for n in g.members:
+            self.memory(n).dtype = n.dtype
+        self.recipe.steps.append(CallStep(call, operands, results))
+
+    def _product(self, node: Node) -> None:
+        a, b = [self.place(x) for x in node.args]
+        c = self.place(node)
+        d, inner = name_of(node.dtype), node.args[0].shape[-1]
+        scratch = self._buffer("arena", nbytes=scratch_bytes(d, *node.shape[-2:], inner))
+        self.recipe.steps.append(ProductStep(d, [a, b, c], node.shape, inner, scratch))
+
+    def _put(self, node: Node) -> None:
+        """The base is copied, then a part of it is written over."""
+        base, value = node.args
+        strides, offset = node.extra
+        memory = self.memory(node)
+        d = name_of(node.dtype)
+        self._copy(base, node.shape, memory, 0, contiguous(node.shape), d)
+        self._copy(value, value.shape, memory, offset, strides, d)
+
+    def _scatter(self, node: Node) -> None:
+        """Zeros, to which rows are added one after the other."""
+        rows, index = node.args
+        zero = self.expansion.arrays.number(0, node.dtype)
+        self._copy(zero, node.shape, self.memory(node), 0, contiguous(node.shape), name_of(node.dtype))
+        self.recipe.steps.append(ScatterStep(name_of(node.dtype), *map(self.place, (node, rows, index))))
+
+    def _copy(self, x: Node, shape, memory: Buffer, offset: int, strides, d: str) -> None:
+        loops = Nest(self, tuple(shape), None)
+        v = loops.value(x)
+        loops.store(v, Place(memory, offset, tuple(strides), tuple(shape), x.dtype))
+        self.recipe.steps.append(loops.step())
+
+    def _loops(self, g: Group) -> None:
+        nest = Nest(self, g.domain, g.axes)
+        for n in g.members:
+            nest.member(n)
+        for n in g.members:
+            if n.id in self.kept or n.kind == "reduce":
+                nest.keep(n)
+        self.recipe.steps.append(nest.step())
+
+    # --- memory ----------------------------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        """Places in the arena: the first that is free for as long as the buffer is needed."""
+        for n, step in enumerate(self.recipe.steps):
+            for b in step.buffers():
+                b.first = n if b.first < 0 else b.first
+                b.last = n
+        for p in self.recipe.results:
+            if p.buffer is not None and p.buffer.kind == "arena":
+                p.buffer.kind = "result"
+        taken: list[Buffer] = []
+        for b in sorted((b for b in self.recipe.buffers if b.kind == "arena"), key=lambda b: b.first):
+            size = -(-max(b.nbytes, 1) // ALIGNMENT) * ALIGNMENT
+            live = sorted((x for x in taken if x.last >= b.first), key=lambda x: x.offset)
+            at = 0
+            for x in live:
+                if x.offset - at >= size:
+                    break
+                at = max(at, x.offset + -(-max(x.nbytes, 1) // ALIGNMENT) * ALIGNMENT)
+            b.offset = at
+            self.recipe.arena = max(self.recipe.arena, at + size)
+            taken = [x for x in taken if x.last >= b.first]
+            taken.append(b)
+
+
+class Nest:
+    """A kernel in the making."""
+
+    def __init__(self, builder: Builder, domain: tuple, axes):
+        self.builder = builder
+        self.domain = domain
+        self.axes = axes or ()
+        self.body: list[Statement] = []
+        self.numbers: dict[Statement, int] = {}
+        self.values: dict[int, int] = {}  # node -> value
+        self.accesses: list[
+            tuple[Place, tuple, bool, int, int]
+        ] = []  # place, strides over the domain, taken, stride, rows
+        self.access_of: dict = {}
+        self.stores: list[tuple[int, int]] = []
+        self.folds: list[tuple[str, int, int]] = []
+
+    def let(self, op: str, args, d: np.dtype, extra=None) -> int:
+        s = Statement(op, tuple(args), name_of(d), extra)
+        found = self.numbers.get(s)
+        if found is None:
+            found = self.numbers[s] = len(self.body)
+            self.body.append(s)
+        return found
+
+    def access(self, p: Place, strides: tuple, taken=False, stride=0, rows=0) -> int:
+        key = (p.buffer.entry, p.offset, strides, name_of(p.dtype), taken)
+        found = self.access_of.get(key)
+        if found is None:
+            found = self.access_of[key] = len(self.accesses)
+            self.accesses.append((p, strides, taken, stride, rows))
+        return found
+
+    def spread(self, shape: tuple, strides: tuple) -> tuple:
+        """Strides over the domain of an array that broadcasts to it."""
+        pad = len(self.domain) - len(shape)
+        return (0,) * pad + tuple(
+            0 if n == 1 and self.domain[pad + i] != 1 else s for i, (n, s) in enumerate(zip(shape, strides))
+        )
+
+    def value(self, x: Node, trailing: int = 0) -> int:
+        """The value of an operand: computed here, a known number, or loaded. It has no part in so many trailing dims."""
+        found = self.values.get(x.id)
+        if found is not None and not trailing:
+            return found
+        base = base_of(x)
+        if base.kind == "const" and not base.shape:
+            if base.extra in INLINE or isinstance(base.extra, bool):
+                v = self.let("const", (), base.dtype, base.extra)
+            else:
+                slot = self.builder.slot(base)
+                p = Place(self.builder.scalars, slot * 8 // base.dtype.itemsize, (), (), base.dtype)
+                v = self.let("load", (), base.dtype, self.access(p, (0,) * len(self.domain)))
+        elif base.kind == "number":
+            slot = self.builder.slot(base)
+            p = Place(self.builder.scalars, slot * 8 // base.dtype.itemsize, (), (), base.dtype)
+            v = self.let("load", (), base.dtype, self.access(p, (0,) * len(self.domain)))
+        else:
+            p = self.builder.place(x)
+            ones, zeros = (1,) * trailing, (0,) * trailing
+            v = self.let("load", (), x.dtype, self.access(p, self.spread((*x.shape, *ones), (*p.strides, *zeros))))
+        if not trailing:
+            self.values[x.id] = v
+        return v
+
+    def member(self, n: Node) -> None:
+        if n.kind == "map":
+            self.values[n.id] = self.let(n.op, [self.value(a) for a in n.args], n.dtype)
+        elif n.kind == "take":
+            x, index = n.args
+            p = self.builder.place(x)
+            tail = len(x.shape) - 1
+            strides = (0,) * (len(n.shape) - tail) + tuple(p.strides[1:])
+            i = self.value(index, tail)
+            a = self.access(p, strides, True, p.strides[0], x.shape[0])
+            self.values[n.id] = self.let("take", (i,), n.dtype, a)
+        elif n.kind == "reduce":
+            self.values[n.id] = self.value(n.args[0])
+
+    def keep(self, n: Node) -> None:
+        if n.kind != "reduce":
+            self.store(self.values[n.id], self.builder.place(n))
+            return
+        p = self.builder.place(n)
+        it = iter(p.strides)
+        strides = tuple(0 if d in self.axes else next(it) for d in range(len(self.domain)))
+        self.folds.append((n.op, self.values[n.id], self.access(p, strides)))
+
+    def store(self, v: int, p: Place) -> None:
+        self.stores.append((v, self.access(p, p.strides)))
+
+    def step(self) -> KernelStep:
+        """Loops: those that are kept, then those that are reduced, last the one that is done 16 at a time."""
+        n = len(self.domain)
+        dims = [d for d in range(n) if self.domain[d] != 1]
+        if not dims:
+            return self._made([1], ["k" if not self.axes else "r"], [(0,)] * len(self.accesses))
+        best = max(dims, key=lambda d: (sum(s[d] == 1 for _, s, *_ in self.accesses), d))
+        rest = [d for d in dims if d != best]
+        order = [d for d in rest if d not in self.axes] + [d for d in rest if d in self.axes] + [best]
+        sizes = [self.domain[d] for d in order]
+        kinds = ["r" if d in self.axes else "k" for d in order]
+        strides = [[s[d] for d in order] for _, s, *_ in self.accesses]
+        i = len(order) - 2
+        while i >= 0:  # neighbours that go on in all arrays are one loop
+            if kinds[i] == kinds[i + 1] and all(s[i] == s[i + 1] * sizes[i + 1] for s in strides):
+                sizes[i : i + 2] = [sizes[i] * sizes[i + 1]]
+                del kinds[i]
+                for s in strides:
+                    del s[i]
+            i -= 1
+        return self._made(sizes, kinds, [tuple(s) for s in strides])
+
+    def _made(self, sizes, kinds, strides) -> KernelStep:
+        written = {a for _, a in self.stores} | ({a for _, _, a in self.folds} if kinds[-1] == "k" else set())
+        accesses, placed = [], []
+        for i, ((p, _, taken, stride, rows), s) in enumerate(zip(self.accesses, strides)):
+            if sizes[-1] == 1 and i in written:
+                s = (*s[:-1], 1)
+            inner = "splat" if s[-1] == 0 else "unit" if s[-1] == 1 else "strided"
+            if i in written and inner == "splat":
+                raise Uncompilable("a write of many elements to one place")
+            accesses.append(Access(name_of(p.dtype), inner, taken))
+            placed.append((p.buffer, p.offset, s, stride, rows))
+        kernel = Kernel("".join(kinds), tuple(accesses), tuple(self.body), tuple(self.stores), tuple(self.folds))
+        return KernelStep(kernel, sizes, placed)
+
+
+def recipe(graph: Graph, results) -> Recipe:
+    """The recipe of a program for those results; raises Uncompilable."""
+    return Builder(graph, results).recipe

@@ -1,0 +1,148 @@
+"""Which nodes share a kernel. Element-wise nodes of one shape, and the reductions of them, become one nest of loops as
+long as no other kernel would have to run in between."""
+
+from __future__ import annotations
+
+from ..ir.arrays import Node
+
+MAX_MEMBERS = 160  # statements of one kernel: beyond that, compiling takes longer than fusing saves
+
+
+class Group:
+    """Nodes that one kernel computes.
+
+    domain   the shape that it loops over
+    axes     the axes that its reductions reduce; None without reductions
+    near     groups and steps that it needs (bits), all of them
+    far      those among them whose results it needs whole, so that it cannot join them"""
+
+    __slots__ = ("number", "members", "domain", "axes", "near", "far")
+
+    def __init__(self, number: int, node: Node, domain: tuple, axes):
+        self.number = number
+        self.members = [node]
+        self.domain = domain
+        self.axes = axes
+        self.near = 0
+        self.far = 0
+
+    @property
+    def loops(self) -> bool:
+        return self.members[0].kind in ("map", "take", "reduce")
+
+
+def base_of(node: Node) -> Node:
+    """The node whose memory a node reads."""
+    while node.kind == "view":
+        node = node.args[0]
+    return node
+
+
+def is_source(node: Node) -> bool:
+    return node.kind in ("input", "number", "const", "window")
+
+
+def fuses(a: Node, node: Node) -> bool:
+    """Whether an operand may be computed in the kernel that reads it: element by element, not in rows by number."""
+    return a.kind in ("map", "take") and (node.kind != "take" or a is node.args[1])
+
+
+def group(nodes: list[Node], ordered: list[Node] = ()) -> list[Group]:
+    """Groups of the needed nodes in an order in which they can run. Nodes that are no loops have a group of their own;
+    the calls in `ordered` stay in that order."""
+    groups: dict[int, Group] = {}
+    home: dict[int, int] = {}  # node -> its group
+    calls: dict[int, int] = {}
+    before = 0
+
+    for node in nodes:
+        if node.kind == "view" or is_source(node):
+            continue
+        number = len(home)
+        if node.kind == "call":
+            first = calls.setdefault(node.extra[0].number, number)
+            if first != number:  # another result of the same call
+                home[node.id] = first
+                groups[first].members.append(node)
+                continue
+        domain = node.args[0].shape if node.kind == "reduce" else node.shape
+        g = Group(number, node, domain, node.extra if node.kind == "reduce" else None)
+        home[node.id] = number
+        near_by: set[int] = set()  # groups that it might join
+        for a in node.args:
+            base = base_of(a)
+            if is_source(base):
+                continue
+            h = home[base.id]
+            other = groups[h]
+            g.near |= other.near | 1 << h
+            if fuses(a, node) and g.loops and a.shape == domain:
+                near_by.add(h)
+            else:
+                g.far |= 1 << h
+        if node in ordered:
+            g.near |= before
+            before |= 1 << number
+        groups[number] = g
+        for a in node.args:
+            if home.get(a.id) in near_by:
+                g = _joined(groups, home, groups[home[a.id]], g)
+    return _ordered(groups)
+
+
+def _joined(groups: dict[int, Group], home: dict[int, int], a: Group, b: Group) -> Group:
+    """a and b as one group where that can run; else b."""
+    if a is b or not b.loops or not a.loops or a.domain != b.domain:
+        return b
+    if a.axes is not None and b.axes is not None and a.axes != b.axes:
+        return b
+    if len(a.members) + len(b.members) > MAX_MEMBERS:
+        return b
+    bit_a, bit_b = 1 << a.number, 1 << b.number
+    if b.far & bit_a or a.far & bit_b:
+        return b
+    for x in _bits((b.near | a.near) & ~bit_a & ~bit_b):  # somebody between the two
+        other = groups.get(x)
+        if other is not None and other.near & (bit_a | bit_b):
+            return b
+    a.members = sorted([*a.members, *b.members], key=lambda n: n.id)
+    a.axes = a.axes if a.axes is not None else b.axes
+    a.near = (a.near | b.near) & ~bit_a & ~bit_b
+    a.far = a.far | b.far
+    del groups[b.number]
+    for n in b.members:
+        home[n.id] = a.number
+    for g in groups.values():
+        if g.near & bit_b:
+            g.near = g.near & ~bit_b | bit_a
+        if g.far & bit_b:
+            g.far = g.far & ~bit_b | bit_a
+        if g is not a and g.near & bit_a:
+            g.near |= a.near
+    return a
+
+
+def _bits(x: int):
+    while x:
+        low = x & -x
+        yield low.bit_length() - 1
+        x ^= low
+
+
+def _ordered(groups: dict[int, Group]) -> list[Group]:
+    """Topological order, the earliest first."""
+    done = 0
+    out = []
+    todo = sorted(groups.values(), key=lambda g: g.members[-1].id)
+    while todo:
+        rest = []
+        for g in todo:
+            if g.near & ~done:
+                rest.append(g)
+            else:
+                out.append(g)
+                done |= 1 << g.number
+        if len(rest) == len(todo):
+            raise AssertionError("groups depend on one another in a circle")
+        todo = rest
+    return out

@@ -1,0 +1,342 @@
+"""A compiled program: memory and machine code for a Recipe, and how it is run.
+
+What is kept between runs: the table of addresses, the rows, the numbers' block, and an arena that all programs of a
+thread share. Results get memory of their own at every run."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+from typing import Any
+
+import numpy as np
+
+from ..backends.cpu import entry, jit, matmul
+from ..backends.cpu.render import Render, Scatter, module
+from ..ir.graph import Graph
+from ..ir.loops import Access, Kernel, Statement
+from ..ir.special import flatten, strided
+from .build import Buffer, CallStep, KernelStep, Place, ProductStep, ScatterStep, recipe
+from .expand import Uncompilable
+
+FREE_THREADS = 1 << 16  # elements of a program from which on other threads may run meanwhile
+KINDS = {float: 0, int: 1, bool: 2}
+
+
+class Fallback(Exception):
+    """This run is the interpreter's: it will say what is wrong."""
+
+
+class _Arena(threading.local):
+    def __init__(self):
+        self.memory = np.empty(0, np.uint8)
+        self.base = 0
+
+    def at_least(self, nbytes: int) -> int:
+        """The address of memory of that size, which one program uses at a time."""
+        if self.memory.size < nbytes + 64 or not self.base:
+            self.memory = np.empty(nbytes + 64, np.uint8)
+            self.base = -(-address(self.memory) // 64) * 64
+        return self.base
+
+
+_arena = _Arena()
+
+
+def address(a: np.ndarray) -> int:
+    return a.__array_interface__["data"][0]
+
+
+class Machine:
+    """A program of a graph for those results, compiled. Raises compiler.expand.Uncompilable."""
+
+    def __init__(self, graph: Graph, results):
+        self.results = tuple(results)
+        self.lays = graph.lays
+        self.entering = {p: graph.lays[i] for i, p in graph.inputs.items()}
+        self.go: Any = entry.run()
+        if self.go is None:
+            raise Uncompilable("arrays lie in memory in another way than is known")
+        self.recipe = r = recipe(graph, results)
+        self.table = np.zeros(len(r.buffers), np.uint64)
+        self.status = np.zeros(1, np.int64)
+        self.scalars = np.zeros(max(r.slots, 1), np.uint64)
+        self.base = 0
+        self.kept: list = []
+        for slot, value in r.constants:
+            if value is not None:
+                self.scalars[slot : slot + 1].view(np.uint8)[: value.itemsize] = np.frombuffer(
+                    value.tobytes(), np.uint8
+                )
+        self.table[0] = address(self.status)
+        self.table[1] = address(self.scalars)
+        for b in r.buffers:
+            if b.kind == "const":
+                array = np.ascontiguousarray(b.source)
+                self.kept.append(array)
+                self.table[b.entry] = address(array)
+        self.inputs = [b for b in r.buffers if b.kind == "input"]
+        self.outputs = [b for b in r.buffers if b.kind == "result"]
+        self.arena = [(b.entry, b.offset) for b in r.buffers if b.kind == "arena"]
+        self.made = [(tuple(b.shape), b.dtype) for b in self.outputs]
+        self.windows = [(*b.source, b) for b in r.checks]
+        self.output_of = {b.entry: k for k, b in enumerate(self.outputs)}
+        self.parts = self._parts()
+        self.take = [self._taker(i, p) for i, p in zip(self.results, r.results)]
+
+    # --- code ------------------------------------------------------------------------------------------------------
+
+    def _parts(self) -> list:
+        """Runs of native steps, as descriptions, and calls between them."""
+        parts: list = []
+        native: list = []
+        first = True
+        for s in [*self.recipe.steps, None]:
+            if s is not None and not isinstance(s, CallStep):
+                native.append(NATIVE[type(s)](s))
+                continue
+            if native or first:
+                parts.append(self._description(native, first))
+                native, first = [], False
+            if s is not None:
+                parts.append(s)
+        return parts
+
+    def _description(self, steps: list, first: bool) -> int:
+        """The words of a run of steps: (function, row, elements that it handles)."""
+
+        def words(values) -> int:
+            a = np.array(values if len(values) else [0], np.int64)
+            self.kept.append(a)
+            return address(a)
+
+        inputs: list[int] = []
+        if first:
+            for b in self.inputs:
+                lay = self.entering[b.source]
+                inputs += [b.source, b.entry, 0 if lay.flat else lay.extent, int(not lay.contig and not lay.flat)]
+        numbers: list[int] = []
+        windows: list[int] = []
+        if first:
+            slots = [slot for slot, value in self.recipe.constants if value is None]
+            for slot, (position, kind) in zip(slots, self.recipe.numbers):
+                numbers += [position, slot, KINDS[kind]]
+            for source, position, _, b in self.windows:
+                windows += [b.entry, source.entry, position, b.dtype.itemsize]
+        results = [b.entry for b in self.outputs] if first else []
+        work = sum(s[2] for s in steps)
+        run = [w for function, row, _ in steps for w in (function, words(row))]
+        return words([
+            address(self.table), len(inputs) // 4, words(inputs), len(numbers) // 3, words(numbers), address(self.scalars),
+            len(results), words(results), len(windows) // 4, words(windows), len(steps), words(run),
+            int(work > FREE_THREADS), id(np.ndarray),
+        ])  # fmt: skip
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def run(self, inputs: list, scalars: list) -> dict:
+        """The results, by number. Raises Fallback before anything is changed."""
+        for source, position, extent, _ in self.windows:
+            if not 0 <= scalars[position] <= inputs[source.source].size - extent:
+                raise Fallback
+        base = _arena.at_least(self.recipe.arena)
+        if base != self.base:
+            for e, offset in self.arena:
+                self.table[e] = base + offset
+            self.base = base
+        made = [np.empty(shape, dtype) for shape, dtype in self.made]
+        called: dict[int, np.ndarray] = {}
+        go = self.go
+        for part in self.parts:
+            if type(part) is int:
+                status = go(part, inputs, scalars, made)
+                if status == 2:
+                    inputs = self._side_by_side(inputs)
+                    status = go(part, inputs, scalars, made)
+                if status:
+                    raise Fallback
+            else:
+                self._call(part, inputs, scalars, made, called)
+        return {i: take(inputs, scalars, made, called) for i, take in zip(self.results, self.take)}
+
+    def _side_by_side(self, inputs: list) -> list:
+        """The inputs as memory in the order of their layouts: what a flush has kept may lie in another."""
+        out = list(inputs)
+        for b in self.inputs:
+            lay, value = self.entering[b.source], np.asarray(inputs[b.source])
+            out[b.source] = flatten(value, lay) if lay.flat or value.shape == lay.shape else value.reshape(-1)
+        return out
+
+    def _call(self, step: CallStep, inputs, scalars, made, called) -> None:
+        operands = [self._array(p, inputs, scalars, made, called) for p in step.operands]
+        with np.errstate(all="ignore"):
+            values = step.call.spec.exe(*operands)
+        if step.call.spec.tree is None:
+            values = (values,)
+        for k, b in step.results:
+            v = np.asarray(values[k], order="C")
+            if self.base <= address(v) < self.base + self.recipe.arena:
+                v = v.copy()  # a view of an operand, whose place is used again
+            called[b.entry] = v
+            self.table[b.entry] = address(v)
+
+    def _array(self, p: Place, inputs, scalars, made, called):
+        """The array at a place, while the program runs."""
+        if p.buffer is None:
+            return p.number if p.position is None else _number(p.position, inputs, scalars)
+        b: Buffer = p.buffer
+        if b.kind == "input":
+            memory = inputs[b.source]
+            if p.shape == (0,) and b.shape == (0,):
+                return memory  # all of it, whatever its length
+        elif b.kind == "window":
+            source, position, _ = b.source
+            return _view(inputs[source.source], p, p.offset + scalars[position])
+        elif b.kind == "result":
+            memory = made[self.output_of[b.entry]]
+        elif b.kind == "call":
+            memory = called[b.entry]
+            if p.shape == tuple(b.shape) and not p.offset and _whole(p):
+                return memory  # also where its length was not known
+        elif b.kind == "arena":
+            start = self.base + b.offset - address(_arena.memory)
+            memory = _arena.memory[start : start + b.nbytes].view(p.dtype)
+        else:
+            memory = self.scalars.view(np.uint8).view(p.dtype) if b.kind == "scalars" else np.asarray(b.source)
+        if not p.offset and memory.shape == p.shape and memory.flags.c_contiguous and _whole(p):
+            return memory
+        return _view(memory, p, p.offset)
+
+    def _taker(self, number: int, p: Place):
+        """A function that gives the result at a place."""
+        lay = self.lays[number]
+        if p.buffer is None:
+            form = (lambda v: v) if lay.number else (lambda v, d=p.dtype: np.array(v, d))
+            if p.position is not None:
+                return lambda inputs, scalars, made, called: form(_number(p.position, inputs, scalars))
+            return lambda inputs, scalars, made, called, v=p.number: form(v)
+        if lay.number:
+            return lambda *now: self._array(p, *now).item()
+        if p.buffer.kind == "input":
+            position = p.buffer.source
+            if lay.flat:
+                return lambda inputs, scalars, made, called: inputs[position]
+            if p.offset == 0 and p.strides == tuple(lay.strides):
+
+                def same(inputs, scalars, made, called):
+                    value = inputs[position]
+                    return value if value.shape == lay.shape else strided(value, lay, 0)
+
+                return same
+        if p.buffer.kind == "result" and not p.offset and _whole(p) and tuple(p.buffer.shape) == p.shape:
+            return lambda inputs, scalars, made, called, k=self.output_of[p.buffer.entry]: made[k]
+        return lambda *now: self._array(p, *now)
+
+
+def _number(position: int, inputs: list, scalars: list):
+    return scalars[position] if position >= 0 else inputs[-1 - position]
+
+
+def _whole(p: Place) -> bool:
+    step = 1
+    for n, s in zip(reversed(p.shape), reversed(p.strides)):
+        if n != 1 and s != step:
+            return False
+        step *= n
+    return True
+
+
+def _view(memory: np.ndarray, p: Place, offset: int) -> np.ndarray:
+    flat = memory.reshape(-1)
+    if flat.dtype != p.dtype:
+        flat = flat.view(p.dtype)
+    size = flat.itemsize
+    if 0 in p.shape:
+        return np.empty(p.shape, p.dtype)
+    return np.ndarray(p.shape, p.dtype, flat, offset * size, tuple(s * size for s in p.strides))
+
+
+# --- steps to machine code: (function, row, elements that it handles) ----------------------------------------------------
+
+_functions: dict = {}
+
+
+def function(key, make) -> int:
+    """The address of a function, which is compiled once in a process, and kept on disk."""
+    found = _functions.get(key)
+    if found is None:
+        name = "k" + hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        found = _functions[key] = jit.functions(module([make(name)]), [name])[name]
+    return found
+
+
+def nest(s: KernelStep) -> tuple:
+    return function(s.kernel, lambda name: Render(s.kernel, name)), s.row(), math.prod(s.sizes)
+
+
+def scatter(s: ScatterStep) -> tuple:
+    n, width = s.rows.shape
+    places = [w for p in (s.target, s.rows, s.index) for w in (p.buffer.entry, p.offset, *p.strides)]
+    row = [n, width, s.target.shape[0], *places]
+    return function(("scatter", s.dtype), lambda name: Scatter(s.dtype, name)), row, n * width
+
+
+def product(s: ProductStep) -> tuple:
+    """A product of matrices; more than two batch dims that do not go on in memory are loops of a kernel instead."""
+    batch, strides = _batches(s)
+    work = math.prod(s.shape) * s.inner
+    if len(batch) > 2:
+        return _looped(s, batch, strides)
+    pad = [1] * (2 - len(batch))
+    a, b, c = s.places
+    m, n = s.shape[-2:]
+    row = dict.fromkeys(matmul.ROW, 0)
+    row |= {"bias": -1, "scratch": s.scratch.entry, "m": m, "n": n, "k": s.inner}
+    row |= dict(zip(("batch1", "batch2"), [*pad, *batch]))
+    for x, p, by in zip("abc", (a, b, c), strides):
+        row |= {x: p.buffer.entry, f"{x}_off": p.offset, f"{x}_row": p.strides[-2], f"{x}_col": p.strides[-1]}
+        row |= dict(zip((f"{x}_batch1", f"{x}_batch2"), [0] * len(pad) + by))
+    name = f"gemm_{s.dtype}"
+    key = ("gemm", s.dtype)
+    if key not in _functions:
+        _functions[key] = jit.functions(matmul.module(s.dtype), [name])[name]
+    return _functions[key], [row[x] for x in matmul.ROW], work
+
+
+def _batches(s: ProductStep) -> tuple[list[int], list[list[int]]]:
+    """The batch dims' sizes, and their strides in A, B and C; dims that go on in all three are one."""
+    sizes = list(s.shape[:-2])
+    strides = []
+    for p in s.places:
+        pad = len(sizes) - (len(p.shape) - 2)
+        own = [0] * pad + [0 if n == 1 else t for n, t in zip(p.shape[:-2], p.strides[:-2])]
+        strides.append(own)
+    keep = [d for d, n in enumerate(sizes) if n != 1]
+    sizes, strides = [sizes[d] for d in keep], [[t[d] for d in keep] for t in strides]
+    for i in range(len(sizes) - 2, -1, -1):
+        if all(t[i] == t[i + 1] * sizes[i + 1] for t in strides):
+            sizes[i : i + 2] = [sizes[i] * sizes[i + 1]]
+            for t in strides:
+                del t[i]
+    return sizes, strides
+
+
+def _looped(s: ProductStep, batch: list[int], strides: list[list[int]]) -> tuple:
+    """A product as loops over batches, rows, the inner dim, and columns."""
+    a, b, c = s.places
+    along = [
+        (*strides[0], a.strides[-2], a.strides[-1], 0),
+        (*strides[1], 0, b.strides[-2], b.strides[-1]),
+        (*strides[2], c.strides[-2], 0, c.strides[-1] if s.shape[-1] != 1 else 1),
+    ]
+    inner = ["splat", "splat" if along[1][-1] == 0 else "unit" if along[1][-1] == 1 else "strided", "unit"]
+    body = (
+        Statement("load", (), s.dtype, 0), Statement("load", (), s.dtype, 1), Statement("mul", (0, 1), s.dtype),
+    )  # fmt: skip
+    kernel = Kernel("k" * (len(batch) + 1) + "rk", tuple(Access(s.dtype, i) for i in inner), body, (), (("sum", 2, 2),))
+    placed = [(p.buffer, p.offset, t, 0, 0) for p, t in zip(s.places, along)]
+    return nest(KernelStep(kernel, [*batch, s.shape[-2], s.inner, s.shape[-1]], placed))
+
+
+NATIVE = {KernelStep: nest, ProductStep: product, ScatterStep: scatter}

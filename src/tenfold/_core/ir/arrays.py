@@ -1,0 +1,198 @@
+"""The graph that the compiler works on: arrays, and the few things that are done to them.
+
+A node is an array: shape, NumPy dtype, and how it comes about:
+
+    input     memory that comes from outside, by number; `view` says how it lies there
+    number    a Python number that is data (its position among the scalars of the walk), a 0-d float64 or int64
+    const     a number or a small array that is known
+    map       a scalar operation on every element of the operands, which broadcast
+    reduce    sum, prod, max or min over the axes in `extra`, which the result does not have
+    view      the operand's elements in another shape: a strided read of its contiguous memory
+    matmul    products of matrices, (B..., M, K) and (B..., K, N)
+    take      rows of the first operand by the integers of the second: out[i..., j...] = x[index[i...], j...]
+    window    a strided read of an input's memory that begins at a place that is data (the second operand, a number)
+    scatter   sums of rows by number: out[index[i]] += rows[i], over `extra` rows that begin with 0
+    call      what the interpreter does: the k-th result of a Spec's function of arrays
+    put       the first operand with a strided part replaced by the second
+
+Equal nodes are one node. `text` prints a graph."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+
+class Symbolic:
+    """An array that is not there yet (compiler/symbolic.py): what the NumPy meaning of a primitive gets when it is compiled."""
+
+    __slots__ = ()
+
+
+def required(ok) -> bool:
+    """Whether all of `ok` is true. Where a meaning is compiled: yes, and the program checks it at every run."""
+    if isinstance(ok, Symbolic):
+        ok.require()  # type: ignore[attr-defined]
+        return True
+    return bool(np.all(ok))
+
+
+def as_array(x):
+    """np.asarray, but an array that is not there yet stays what it is."""
+    return x if isinstance(x, Symbolic) else np.asarray(x)
+
+
+def compiled_as(op: str):
+    """Declares that an element-wise function of one array is that operation of the loop language."""
+
+    def wrap(fn):
+        @functools.wraps(fn)
+        def f(x, *rest):
+            return x.function(op) if isinstance(x, Symbolic) else fn(x, *rest)
+
+        return f
+
+    return wrap
+
+
+class Node:
+    """One array. `id` counts in the order of making, so operands come first."""
+
+    __slots__ = ("id", "kind", "op", "args", "shape", "dtype", "extra", "weak", "data", "users")
+
+    def __init__(self, id: int, kind: str, op, args: tuple, shape: tuple, dtype: np.dtype, extra):
+        self.id = id
+        self.kind = kind
+        self.op = op
+        self.args: tuple[Node, ...] = args
+        self.shape = shape
+        self.dtype = dtype
+        self.extra: Any = extra
+        self.weak: type | None = None  # float, int or bool: a Python number, which gives way to any dtype of its kind
+        self.data: Any = None  # what grouping and planning found out
+        self.users: list[Node] = []
+
+    @property
+    def size(self) -> int:
+        n = 1
+        for d in self.shape:
+            n *= d
+        return n
+
+    def __repr__(self) -> str:
+        extra = "" if self.extra is None else f" {self.extra}"
+        of = ", ".join(f"%{a.id}" for a in self.args)
+        return f"%{self.id} = {self.kind}{' ' + str(self.op) if self.op else ''}({of}){extra} -> {self.dtype}{list(self.shape)}"
+
+
+class Arrays:
+    """A graph of nodes, each made once."""
+
+    def __init__(self):
+        self.nodes: list[Node] = []
+        self._known: dict = {}
+        self.required: list[Node] = []  # checks: bools that have to be true
+
+    def make(self, kind: str, op, args: tuple, shape: tuple, dtype: np.dtype, extra=None, key=None, weak=None) -> Node:
+        """The node with these parts: an equal one that is there, or a new one. `key` stands for an extra that has no hash."""
+        known = (kind, op, tuple([a.id for a in args]), shape, dtype, extra if key is None else key, weak)
+        found = self._known.get(known)
+        if found is None:
+            found = self._known[known] = Node(len(self.nodes), kind, op, args, shape, dtype, extra)
+            found.weak = weak
+            self.nodes.append(found)
+        return found
+
+    def number(self, value, dtype=None) -> Node:
+        """A known number: a Python number, which is weak, or one of a dtype."""
+        if dtype is None and type(value) in WEAK:
+            kind = type(value)
+            return self.make("const", None, (), (), WEAK[kind], value, (kind, repr(value)), kind)
+        dtype = np.dtype(dtype if dtype is not None else np.asarray(value).dtype)
+        value = dtype.type(value).item()
+        return self.make("const", None, (), (), dtype, value, repr(value))
+
+    def map(self, op: str, args: tuple, dtype) -> Node:
+        shape = args[0].shape if len(args) == 1 else np.broadcast_shapes(*[a.shape for a in args])
+        return self.make("map", op, args, shape, np.dtype(dtype))
+
+    def cast(self, x: Node, dtype) -> Node:
+        dtype = np.dtype(dtype)
+        if x.dtype == dtype and x.weak is None:
+            return x
+        if x.kind == "const" and not x.shape and isinstance(x.extra, (bool, int, float)):
+            if dtype.kind == "f" or (isinstance(x.extra, (bool, int)) and -128 <= x.extra <= 127):
+                return self.number(x.extra, dtype)
+        return self.make("map", "cast", (x,), x.shape, dtype)
+
+    def view(self, x: Node, shape: tuple, strides: tuple, offset: int = 0) -> Node:
+        """A strided read of x's contiguous elements. A view of a view is one view where strides can say it; else the inner
+        one is copied."""
+        if x.shape == shape and offset == 0 and tuple(strides) == contiguous(shape):
+            return x
+        if x.kind in ("view", "window"):
+            found = composed(x.shape, x.extra[0], shape, strides, offset)
+            if found is None:
+                x = self.make("map", "copy", (x,), x.shape, x.dtype)
+            elif x.kind == "view":
+                outer, start = found
+                return self.view(x.args[0], shape, outer, start + x.extra[1])
+            else:
+                outer, start = found
+                if start == 0:
+                    return self.make("window", None, x.args, tuple(shape), x.dtype, (outer, *x.extra[1:]))
+                x = self.make("map", "copy", (x,), x.shape, x.dtype)
+        return self.make("view", None, (x,), tuple(shape), x.dtype, (tuple(strides), offset))
+
+    def reshape(self, x: Node, shape: tuple) -> Node:
+        return self.view(x, shape, contiguous(shape))
+
+    def text(self) -> str:
+        return "\n".join(map(repr, self.nodes))
+
+
+WEAK = {bool: np.dtype("?"), int: np.dtype("i8"), float: np.dtype("f8")}
+
+
+def contiguous(shape) -> tuple[int, ...]:
+    out, step = [], 1
+    for n in reversed(shape):
+        out.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(out))
+
+
+def composed(inner_shape, inner_strides, shape, strides, offset: int):
+    """A strided read (shape, strides, offset) of the row-major elements of an array with those strides, as strides and an
+    offset of its memory; None where there are none."""
+    dims: list[list[int]] = []  # the inner array's dims: [size, stride in memory], neighbours merged where they go on
+    for n, s in zip(inner_shape, inner_strides):
+        if n == 1:
+            continue
+        if dims and dims[-1][1] == s * n and (s or not dims[-1][1]) and s != 0:
+            dims[-1] = [dims[-1][0] * n, s]
+        else:
+            dims.append([n, s])
+    if not dims:
+        return tuple([0] * len(shape)), 0
+    own = contiguous([n for n, _ in dims])
+    start, top, rest = 0, [], offset
+    for (_, s), step in zip(dims, own):
+        at, rest = divmod(rest, step)
+        start += at * s
+        top.append(at)
+    out = []
+    for n, s in zip(shape, strides):
+        if n == 1 or s == 0:
+            out.append(0)
+            continue
+        d = next((d for d, step in enumerate(own) if s % step == 0), None)
+        if d is None:
+            return None
+        out.append(s // own[d] * dims[d][1])
+        top[d] += s // own[d] * (n - 1)
+    if any(t >= n for t, (n, _) in zip(top, dims)):
+        return None
+    return tuple(out), start
