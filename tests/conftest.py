@@ -21,3 +21,13 @@ def same_modes():
         tenfold.set_default_dtype(tenfold.float32)
         tenfold.set_grad_enabled(True)
         pytest.fail(f"the test leaves default dtype {left[0]} and gradient mode {left[1]}")
+
+
+@pytest.fixture
+def deterministic():
+    """Every run of the same operations has the same bits: nothing is interpreted first and compiled later."""
+    import tenfold
+
+    tenfold.use_deterministic_algorithms(True)
+    yield
+    tenfold.use_deterministic_algorithms(False)

@@ -20,13 +20,6 @@ def test_eager_and_recorded_agree(seed):
         compare.require_equal(program, eager, executor.run(program, tenfold, writing.STEPS))
 
 
-@pytest.fixture
-def deterministic():
-    tenfold.use_deterministic_algorithms(True)
-    yield
-    tenfold.use_deterministic_algorithms(False)
-
-
 @pytest.mark.parametrize("seed", range(1000, 1030))
 @pytest.mark.filterwarnings("ignore")
 def test_deterministic_runs_have_the_same_bits(seed, deterministic):

@@ -38,7 +38,7 @@ def test_steps_are_those_of_pytorch(row):
 
 
 @pytest.mark.parametrize("method", [m for m in problems.RUNS if m != "LBFGS"])
-def test_a_run_that_is_saved_and_loaded_goes_on_as_before(method):
+def test_a_run_that_is_saved_and_loaded_goes_on_as_before(method, deterministic):
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in problems.RUNS[method][-1].items()}
     _, params = problems.train(torch, method, problems.RUNS[method][-1])
     first, again = problems.parameters(torch, method), None
