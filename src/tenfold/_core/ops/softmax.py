@@ -43,7 +43,7 @@ def softmax_over(input, dim):
     return e
 
 
-def _second(gg, out, g, y, dim):
+def softmax_backward_second(gg, out, g, y, dim):
     """out = y (g - s) with s = sum(g y)."""
     dims = (dim,) if g.dim() else ()
     s, r = ((g * y), (gg * y))
@@ -52,7 +52,12 @@ def _second(gg, out, g, y, dim):
     return y * (gg - r), gg * (g - s) - g * r
 
 
-@primitive(rule=lambda g, y, dim: y, gradient=_second, name="_softmax_backward_data", grad_name="SoftmaxBackward")
+@primitive(
+    rule=lambda g, y, dim: y,
+    gradient=softmax_backward_second,
+    name="_softmax_backward_data",
+    grad_name="SoftmaxBackward",
+)
 def softmax_backward(g, y, dim):
     if y.ndim == 0 or y.size == 0:
         return np.zeros_like(y)
