@@ -15,7 +15,7 @@ from . import sleef
 from .checks import tensor_function
 from .declare import operation, primitive, scalar_name
 from .dropout import noise
-from .ordered import SMALL, fma, in_order, product
+from .ordered import FEW, SMALL, fma, in_order, product
 from .reduction import accumulate_sum, wide_of
 from .softmax import softmax_backward, softmax_backward_second
 
@@ -53,8 +53,6 @@ def attention_weights(scores, mask, causal):
 # --- a few keys ---------------------------------------------------------------------------------------------------
 #
 # PyTorch's fused kernel, for so few queries and keys that its rounding can be followed.
-
-FEW = 16  # so many numbers fill a register of 64 bytes, and are added in another order
 
 
 def fits_few(query: Layout, key: Layout, value: Layout, mask, dropout_p: float) -> bool:

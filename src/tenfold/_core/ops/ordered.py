@@ -12,6 +12,7 @@ import numpy as np
 
 SINGLE, DOUBLE = np.dtype("f4"), np.dtype("f8")
 SMALL = 1024  # numbers to add
+FEW = 16  # so many float32 fill a register of 64 bytes, and are added in another order
 LANES = {SINGLE: 4, DOUBLE: 2}  # numbers in a register of 16 bytes
 BLAS_BATCH = 400  # PyTorch multiplies batches of smaller products with plain loops
 

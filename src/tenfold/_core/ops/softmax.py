@@ -9,8 +9,10 @@ import numpy as np
 from ..ir.dtypes import FLOAT
 from ..ir.shapes import Layout, dim_index, layout
 from ..trace.handle import layout_of
+from . import sleef
 from .checks import tensor_function
 from .declare import describe, not_implemented, primitive, store_out
+from .ordered import FEW, SINGLE, SMALL, in_order
 from .reduction import accumulate_sum, check_dtype
 
 # --- along one dim ------------------------------------------------------------------------------------------------
@@ -22,6 +24,11 @@ def softmax_rule(input: Layout, dim: int, name: str = "log_softmax") -> Layout:
             f"{name}_lastdim_kernel_impl" if dim == max(input.ndim, 1) - 1 else "softmax_kernel_impl", input.dtype
         )
     return layout(input.shape, None, input.dtype, input.device)
+
+
+def _few(x: np.ndarray, dim: int) -> bool:
+    """Whether to round as PyTorch's vector code does where the last dim does not fill a register."""
+    return dim == x.ndim - 1 and x.shape[-1] < FEW and x.size <= SMALL and x.dtype == SINGLE
 
 
 def _softmax_gradient(g, out, input, dim):
@@ -38,6 +45,10 @@ def softmax_over(input, dim):
     if input.ndim == 0 or input.size == 0:
         return np.where(np.isfinite(input), 1, np.nan).astype(input.dtype)
     e = input - input.max(dim, keepdims=True)
+    if _few(e, dim):
+        e = sleef.exp(e)
+        e *= 1 / in_order(e, -1)[..., None]
+        return e
     np.exp(e, e)
     e /= accumulate_sum(e, (dim,), True)
     return e
@@ -62,6 +73,8 @@ def softmax_backward(g, y, dim):
     if y.ndim == 0 or y.size == 0:
         return np.zeros_like(y)
     out = g * y
+    if _few(out, dim):
+        return y * (g - in_order(out, -1)[..., None])
     s = accumulate_sum(out, (dim,), True)
     out -= y * s
     return out
