@@ -31,3 +31,11 @@ def deterministic():
     tenfold.use_deterministic_algorithms(True)
     yield
     tenfold.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def interpreted(monkeypatch):
+    """Nothing is compiled: the interpreter's own roundings."""
+    from tenfold._core import config
+
+    monkeypatch.setattr(config, "COMPILE", False)

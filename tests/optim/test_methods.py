@@ -164,3 +164,20 @@ def test_an_unknown_line_search_is_refused():
     optimizer = torch.optim.LBFGS([p], line_search_fn="golden")
     with pytest.raises(RuntimeError, match="strong_wolfe"):
         optimizer.step(lambda: problems.closure(torch, optimizer, [p]))
+
+
+@pytest.mark.parametrize("most, made", [(2, 3), (3, 4), (4, 5), (6, 6)])
+def test_a_line_search_ends_with_the_evaluations_of_the_step(most, made):
+    x = torch.tensor([2.0, 1.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([x], lr=1e-4, max_eval=most, line_search_fn="strong_wolfe")
+    calls = []
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
+        loss.backward()
+        calls.append(loss)
+        return loss
+
+    optimizer.step(closure)
+    assert len(calls) == made

@@ -23,7 +23,7 @@ def gradients(model, run):
 
 
 @WAYS
-def test_gradients_are_those_without_it(use_reentrant):
+def test_gradients_are_those_without_it(use_reentrant, deterministic):
     model = layers()
     expected = gradients(model, model)
     assert gradients(model, lambda x: checkpoint(model, x, use_reentrant=use_reentrant)) == expected

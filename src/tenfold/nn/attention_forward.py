@@ -222,10 +222,8 @@ def multi_head_attention_forward(
     """
     batched = _check_dims(query, key, value, key_padding_mask, attn_mask, num_heads)
     if not batched:
-        same = (key is query, value is key)
-        query = query.unsqueeze(1)
-        key = query if same[0] else key.unsqueeze(1)
-        value = key if same[1] else value.unsqueeze(1)
+        # Views of their own, so that three projections follow, whose gradients are added in PyTorch's order.
+        query, key, value = query.unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1)
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
     _check_widths(query, key, value, embed_dim_to_check, num_heads, use_separate_proj_weight)
     length, batch, embed_dim = query.shape

@@ -120,7 +120,9 @@ class LBFGS(Optimizer):
                     flat = bool(grad.abs().max() <= group["tolerance_grad"])
                     calls = 1
             else:
-                loss, grad, length, calls = self._line_search(closure, group, length, d, loss, grad, slope)
+                loss, grad, length, calls = self._line_search(
+                    closure, group, length, d, loss, grad, slope, group["max_eval"] - evaluations
+                )
                 memory["t"] = length
                 self._move(d, length)
                 flat = bool(grad.abs().max() <= group["tolerance_grad"])
@@ -170,7 +172,7 @@ class LBFGS(Optimizer):
 
     # --- along a line -------------------------------------------------------------------------------------
 
-    def _line_search(self, closure, group, length, d, loss, grad, slope) -> tuple[float, Tensor, Any, int]:
+    def _line_search(self, closure, group, length, d, loss, grad, slope, limit: int) -> tuple[float, Tensor, Any, int]:
         """Loss, gradient and length at a point that fulfils the Wolfe conditions; the parameters stay in place."""
         if group["line_search_fn"] != "strong_wolfe":
             raise RuntimeError(f"only 'strong_wolfe' is supported as line_search_fn, not {group['line_search_fn']!r}")
@@ -184,7 +186,7 @@ class LBFGS(Optimizer):
                 p.copy_(before)
             return Point(t, value, gradient, gradient.dot(d))
 
-        point, calls = strong_wolfe(at, length, Point(0, loss, grad.clone(), slope), d.abs().max())
+        point, calls = strong_wolfe(at, length, Point(0, loss, grad.clone(), slope), d.abs().max(), limit=limit)
         return point.loss, point.grad, point.t, calls
 
     # --- all parameters as one vector ---------------------------------------------------------------------

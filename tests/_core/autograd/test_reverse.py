@@ -238,3 +238,11 @@ def test_modes_nest_and_decorate():
         assert torch.is_inference_mode_enabled()
         assert not (x * 2).requires_grad
     assert (x * 2).requires_grad
+
+
+def test_the_last_use_of_a_leaf_gives_its_gradient_first():
+    x = torch.ones(1, requires_grad=True)
+    views = [x.reshape(1, 1) for _ in range(3)]
+    factors = [1.0, 2.0**25, -(2.0**25)]
+    sum(v * f for v, f in zip(views, factors)).sum().backward()
+    assert x.grad.item() == 1.0

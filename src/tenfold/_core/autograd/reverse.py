@@ -63,7 +63,7 @@ def backward(
         nx = special(w, BACKWARD, args, (retain,), _backward_values)
     pending: dict = {}
     leaves = w.leaves
-    for k, value in zip(nx.aux, nx.outs):
+    for k, value in zip(reversed(nx.aux), reversed(nx.outs)):  # the last use of a leaf comes first, as in PyTorch
         deliver(leaves[k], fresh(value, w), pending, w)
     if pending:
         histories(pending, retain, w)
@@ -269,7 +269,7 @@ def _one_edge(h: History, seeds: dict[int, Tensor], retain: bool, pending: dict,
     made = [fresh(v, w) for v in nx.outs]
     if not retain and saved:
         h.saved = None
-    for k, g in zip(nx.aux, made):
+    for k, g in zip(reversed(nx.aux), reversed(made)):
         deliver(h.leaves[k], g, pending, w)
 
 

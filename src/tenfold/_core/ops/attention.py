@@ -6,15 +6,19 @@ import math
 
 import numpy as np
 
-from ..ir.dtypes import BOOL, FLOAT
+from ..ir.arrays import Symbolic
+from ..ir.dtypes import BOOL, FLOAT, float32
 from ..ir.shapes import Layout, layout
 from ..ir.special import RELAYOUT
+from ..random import libm
 from ..trace.handle import layout_of, requires_grad
+from . import sleef
 from .checks import tensor_function
 from .declare import operation, primitive, scalar_name
 from .dropout import noise
+from .ordered import FEW, SMALL, fma, in_order, product
 from .reduction import accumulate_sum, wide_of
-from .softmax import softmax_backward
+from .softmax import softmax_backward, softmax_backward_second
 
 # --- weights ------------------------------------------------------------------------------------------------------
 
@@ -45,6 +49,107 @@ def attention_weights(scores, mask, causal):
     total = accumulate_sum(e, (e.ndim - 1,), True)
     e /= np.where(total == 0, 1, total).astype(e.dtype)
     return e
+
+
+# --- a few keys ---------------------------------------------------------------------------------------------------
+#
+# PyTorch's fused kernel, for so few queries and keys that its rounding can be followed.
+
+
+def fits_few(query: Layout, key: Layout, value: Layout, mask, dropout_p: float) -> bool:
+    """Whether attention is small, and one that PyTorch gives to its fused kernel."""
+    if query.dtype is not float32 or dropout_p or not query.ndim == key.ndim == value.ndim == 4:
+        return False
+    width, source = query.shape[3], key.shape[2]
+    return (
+        query.shape[:2] == key.shape[:2] == value.shape[:2]
+        and key.shape[2:] == value.shape[2:]
+        and key.shape[3] == width
+        and 0 < source < FEW
+        and 0 < width < FEW
+        and 0 < query.numel * source <= SMALL
+        and (mask is None or mask.ndim in (2, 4))
+    )
+
+
+def _few_rule(query, key, value, mask, causal, scale):
+    row = layout(query.shape[:3], None, query.dtype, query.device)
+    return layout(query.shape, None, query.dtype, query.device), row
+
+
+def _few_gradient(g, out, query, key, value, mask, causal, scale):
+    result, normaliser = out
+    return few_keys_backward(g[0], query, key, value, mask, result, normaliser, causal, scale)
+
+
+def _added(mask):
+    """The mask as what is added to the scores."""
+    return np.where(mask, np.float32(0), np.float32(-np.inf)) if mask.dtype.kind == "b" else mask
+
+
+def _hide_later(scores, with_what: float):
+    return np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, np.float32(with_what))
+
+
+@primitive(
+    rule=_few_rule, gradient=_few_gradient, name="_attention_few_keys", grad_name="ScaledDotProductFlashAttentionForCpu"
+)
+def few_keys(query, key, value, mask, causal, scale):
+    """(result, logarithm of each row's sum of exponentials)."""
+    scores = product(query, np.swapaxes(key, -1, -2), False)
+    scores = scores * np.float32(scale) if mask is None else fma(scores, np.float32(scale), _added(mask))
+    if causal:
+        scores = _hide_later(scores, -np.inf)
+    top = scores.max(-1, keepdims=True)
+    top = np.where(np.isneginf(top), np.float32(0), top)
+    e = np.exp(scores - top, dtype=np.float64).astype(np.float32)
+    total = in_order(e, -1)[..., None]
+    total = np.where(total == 0, np.float32(1), total)
+    out = product(e, value, False) * (1 / total)
+    return out, (top + libm.log32(total))[..., 0]
+
+
+def _few_keys_backward_second(h, out, g, query, key, value, mask, result, normaliser, causal, scale):
+    """By the gradient's formula: by_scores = softmax_backward(g @ value^T, weights), and three products with it."""
+    by_query, by_key, by_value = (x if x is not None else y.new_zeros(y.shape) for x, y in zip(h, out))
+    dim = query.dim() - 1
+    keys = key.transpose(-2, -1)
+    weights = attention_weights((query * scale) @ keys, mask, causal)
+    by_weights = g @ value.transpose(-2, -1)
+    by_scores = softmax_backward(by_weights, weights, dim)
+    further = (by_query @ keys + query @ by_key.transpose(-2, -1)) * scale
+    second, third = softmax_backward_second(further, by_scores, by_weights, weights, dim)
+    last = softmax_backward(third + g @ by_value.transpose(-2, -1), weights, dim)
+    return (
+        weights @ by_value + second @ value,
+        (last @ key + by_scores @ by_key) * scale,
+        (last.transpose(-2, -1) @ query + by_scores.transpose(-2, -1) @ by_query) * scale,
+        second.transpose(-2, -1) @ g,
+    )
+
+
+@primitive(
+    rule=lambda g, query, key, value, *others: tuple(
+        [layout(x.shape, None, x.dtype, x.device) for x in (query, key, value)]
+    ),
+    gradient=_few_keys_backward_second,
+    name="_attention_few_keys_backward",
+    grad_name="ScaledDotProductFlashAttentionForCpuBackward",
+)
+def few_keys_backward(g, query, key, value, mask, result, normaliser, causal, scale):
+    """The gradients by query, key and value; the weights are computed again from the normaliser."""
+    g = g if isinstance(g, Symbolic) else np.ascontiguousarray(g)
+    scale = np.float32(scale)
+    scores = product(query, np.swapaxes(key, -1, -2), False) * scale
+    if mask is not None:
+        scores = scores + _added(mask)
+    weights = sleef.exp(scores - normaliser[..., None])
+    if causal:
+        weights = _hide_later(weights, 0)
+    by_value = product(np.swapaxes(weights, -1, -2), g, False)
+    by_scores = product(g, np.swapaxes(value, -1, -2), False) - in_order(g * result, -1)[..., None]
+    by_scores = by_scores * weights * scale
+    return product(by_scores, key, False), product(np.swapaxes(by_scores, -1, -2), query, False), by_value
 
 
 # --- checks -------------------------------------------------------------------------------------------------------
@@ -86,9 +191,12 @@ def _repeated(x, times: int):
 
 
 @operation(where="", name="scaled_dot_product_attention", grad_name="ScaledDotProductFlashAttentionForCpu")
-def _attention(query, key, value, mask, dropout_p, causal, scale, repeats):
+def _attention(query, key, value, mask, dropout_p, causal, scale, repeats, few):
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     lay = layout_of(query)
+    if few:
+        out = few_keys(query, key, value, mask, causal, factor)[0]
+        return RELAYOUT.call(out, lay) if lay.dense and not lay.contig else out
     d = wide_of(lay.dtype)
     key, value = _repeated(key, repeats).to(d), _repeated(value, repeats).to(d)
     scores = (query.to(d) * factor) @ key.transpose(-2, -1)
@@ -130,4 +238,5 @@ def scaled_dot_product_attention(
                 f" those of query, but got query {list(q.shape)}, key {list(k.shape)}, value {list(v.shape)}"
             )
         repeats = q.shape[-3] // k.shape[-3]
-    return _attention(query, key, value, attn_mask, float(dropout_p), bool(is_causal), scale, repeats)
+    few = fits_few(q, k, v, mask, dropout_p) and not (mask is not None and requires_grad(attn_mask))
+    return _attention(query, key, value, attn_mask, float(dropout_p), bool(is_causal), scale, repeats, few)

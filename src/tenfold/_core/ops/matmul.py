@@ -4,8 +4,6 @@ einsum, tensordot and their kin are in contraction.py."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..errors import shape_text
 from ..ir.dtypes import bool_
 from ..ir.shapes import Layout, broadcast_shapes, layout, size
@@ -13,6 +11,7 @@ from ..trace.handle import layout_of, tls
 from ..trace.walk import check_writable
 from .declare import function, not_implemented, operation, overwrite, primitive, publish, resize_to
 from .elementwise import conj
+from .ordered import product
 
 
 def takes_tensors(f, *names: str):
@@ -111,8 +110,8 @@ def matmul(input, other):
     Args: input: (*, N, K) or (K); other: (*, K, M) or (K).
     Raises: RuntimeError where the inner dims or the dtypes differ."""
     if other.ndim == 2 and input.ndim > 2 and input.size:
-        return np.matmul(input.reshape(-1, input.shape[-1]), other).reshape(*input.shape[:-1], other.shape[1])
-    return np.matmul(input, other)
+        return product(input.reshape(-1, input.shape[-1]), other).reshape(*input.shape[:-1], other.shape[1])
+    return product(input, other)
 
 
 takes_tensors(matmul, "input", "other")
@@ -495,9 +494,9 @@ def linear(input, weight, bias=None):
     Returns: (*, M), or (*) for a weight (K).
     Raises: RuntimeError where the last dim of input is not K, or dtypes differ."""
     if input.ndim > 2 and weight.ndim == 2 and input.size:
-        out = np.matmul(input.reshape(-1, input.shape[-1]), weight.T).reshape(*input.shape[:-1], weight.shape[0])
+        out = product(input.reshape(-1, input.shape[-1]), weight.T).reshape(*input.shape[:-1], weight.shape[0])
     else:
-        out = np.matmul(input, weight.T)
+        out = product(input, weight.T)
     if bias is None:
         return out
     if out.ndim == 0 or out.dtype != bias.dtype:

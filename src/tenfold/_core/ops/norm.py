@@ -9,12 +9,14 @@ import math
 import numpy as np
 
 from ..errors import shape_text
+from ..ir.arrays import Symbolic
 from ..ir.dtypes import COMPLEX, FLOAT, finfo, float32
 from ..ir.shapes import Layout, layout, size
 from ..ir.special import RELAYOUT
 from ..trace.handle import layout_of
 from .checks import tensor_function
 from .declare import assign, not_implemented, operation, primitive, store_out
+from .ordered import SMALL, fma, in_order
 from .reduction import accumulate_sum, count_of, reduced_shape, wide_of
 
 LAYER_NORM = "LayerNormKernelImpl"  # how errors name it
@@ -69,12 +71,18 @@ def _standardize_gradient(g, out, input, weight, bias, axes, eps, name):
     if by_out is None:
         return _statistics_gradient(by_mean, by_rstd, by_variance, out, input, axes)
     by_out = by_out.to(wide_of(by_out.dtype))
+    short = name == LAYER_NORM and short_rows(layout_of(input), axes)
     plain = (input - mean) * rstd
-    got = standardize_backward(by_out if weight is None else by_out * weight, plain, rstd, axes)
+    if short:
+        got = layer_norm_backward(by_out, input, weight, mean, rstd, axes)
+    else:
+        got = standardize_backward(by_out if weight is None else by_out * weight, plain, rstd, axes)
     more = _statistics_gradient(by_mean, by_rstd, by_variance, out, input, axes)
     grads = [got if more is None else got + more]
     add_up = _rows_like if name == LAYER_NORM else _summed_like
-    if weight is not None:
+    if weight is not None and short and input.numel() <= FEW_ROWS * weight.numel():
+        grads.append(layer_norm_weight_gradient(by_out, input, mean, rstd, weight.dim()))
+    elif weight is not None:
         grads.append(add_up(by_out * plain, weight))
     if bias is not None:
         grads.append(add_up(by_out, bias))
@@ -122,6 +130,13 @@ def _summed_like(x, parameter):
 @primitive(rule=_standardize_rule, gradient=_standardize_gradient, name="_standardize", grad_name="NativeLayerNorm")
 def standardize(input, weight, bias, axes, eps, name):
     """(result, mean, 1 / sqrt(variance + eps), variance); weight and bias broadcast against the input."""
+    if (
+        not isinstance(input, Symbolic)
+        and name == LAYER_NORM
+        and 0 < input.size <= SMALL
+        and count_of(input.shape, axes) * input.itemsize < REGISTER
+    ):
+        return layer_norm_rows(input, weight, bias, axes, eps)
     mean = _mean(input, axes)
     x = input - mean
     variance = _mean(x * x, axes)
@@ -156,6 +171,105 @@ def standardize_backward(g, plain, rstd, axes):
     centred -= weighed
     centred *= rstd
     return centred
+
+
+# --- layer_norm of short rows -------------------------------------------------------------------------------------
+#
+# Rows of few numbers can have a small variance, which makes their gradient large, and roundings with it. Those of less
+# than a register are rounded as PyTorch's kernels do.
+
+REGISTER = 32  # bytes
+FEW_ROWS = 32
+
+
+def short_rows(lay: Layout, axes: tuple[int, ...]) -> bool:
+    return 0 < lay.numel <= SMALL and not lay.dtype.half and count_of(lay.shape, axes) * lay.dtype.itemsize < REGISTER
+
+
+def _rows(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    return x.reshape(*x.shape[: x.ndim - len(axes)], -1)
+
+
+def layer_norm_rows(input, weight, bias, axes, eps):
+    """`standardize` of short rows: mean and variance by Welford's updates (Welford 1962)."""
+    x = _rows(input, axes)
+    mean, square = np.zeros_like(x[..., :1]), np.zeros_like(x[..., :1])
+    for n in range(x.shape[-1]):
+        value = x[..., n : n + 1]
+        delta = value - mean
+        mean = mean + delta / x.dtype.type(n + 1)
+        square = square + delta * (value - mean)
+    variance = square / x.dtype.type(x.shape[-1])
+    rstd = 1 / np.sqrt(variance + x.dtype.type(eps))
+    shape = reduced_shape(input.shape, axes, True)
+    mean, variance, rstd = mean.reshape(shape), variance.reshape(shape), rstd.reshape(shape)
+    out = (input - mean) * rstd
+    if weight is not None and bias is not None:
+        out = fma(out, weight, bias)
+    elif weight is not None:
+        out *= weight
+    elif bias is not None:
+        out += bias
+    return out, mean, rstd, variance
+
+
+def _layer_norm_backward_second(h, out, g, input, weight, mean, rstd, axes):
+    """`standardize_backward`'s, of g * weight and (input - mean) * rstd."""
+    centred = input - mean
+    scaled = g if weight is None else g * weight
+    by_scaled, by_plain, by_rstd = _backward_second(h, out, scaled, centred * rstd, rstd, axes)
+    by_input = by_plain * rstd
+    grads = [by_scaled if weight is None else by_scaled * weight, by_input]
+    if weight is not None:
+        grads.append(_rows_like(by_scaled * g, weight))
+    by_rstd = by_rstd + (by_plain * centred).sum(axes, keepdim=True)
+    return [*grads, -by_input.sum(axes, keepdim=True), by_rstd]
+
+
+@primitive(
+    rule=lambda g, input, weight, mean, rstd, axes: layout(g.shape, None, g.dtype, g.device),
+    gradient=_layer_norm_backward_second,
+    name="_layer_norm_backward",
+    grad_name="NativeLayerNormBackward",
+)
+def layer_norm_backward(g, input, weight, mean, rstd, axes):
+    """The gradient by the input: rstd * (g * weight), less its mean and its part along the result."""
+    scale = 1 / input.dtype.type(count_of(input.shape, axes))
+    by_scale, by_shift = g * input, g
+    if weight is not None:
+        by_scale, by_shift = by_scale * weight, g * weight
+    shape = mean.shape
+    by_scale = in_order(_rows(by_scale, axes), -1).reshape(shape)
+    by_shift = in_order(_rows(by_shift, axes), -1).reshape(shape)
+    slope = fma(by_shift, mean, -by_scale) * rstd * rstd * rstd * scale
+    offset = fma(-slope, mean, -(by_shift * rstd * scale))
+    direct = rstd * g
+    return fma(slope, input, direct if weight is None else direct * weight) + offset
+
+
+def _weight_gradient_second(h, out, g, input, mean, rstd, ndim):
+    centred = input - mean
+    by_plain = h * g
+    by_input = by_plain * rstd
+    return h * centred * rstd, by_input, -_summed_like(by_input, mean), _summed_like(by_plain * centred, rstd)
+
+
+@primitive(
+    rule=lambda g, input, mean, rstd, ndim: layout(size(g.shape[-ndim:]), None, g.dtype, g.device),
+    gradient=_weight_gradient_second,
+    name="_layer_norm_weight_gradient",
+    grad_name="NativeLayerNormBackward",
+)
+def layer_norm_weight_gradient(g, input, mean, rstd, ndim):
+    """The gradient by the weight: g * (input - mean) * rstd, summed over all but the last `ndim` dims."""
+    shape = g.shape[g.ndim - ndim :]
+    plain = fma(input, rstd, -rstd * mean)
+    if isinstance(g, Symbolic):
+        return (g * plain).sum(tuple(range(g.ndim - ndim)))
+    total = np.zeros((), g.dtype)
+    for row, factor in zip(g.reshape(-1, *shape), plain.reshape(-1, *shape)):
+        total = fma(row, factor, total)
+    return total
 
 
 def along_channels(x, ndim: int):

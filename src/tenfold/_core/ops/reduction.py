@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import builtins
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from ..ir.special import convert
 from ..trace.handle import layout_of
 from .declare import elementwise, function, operation, primitive, scalar_name, store_out
 from .elementwise import conj
+from .ordered import LANES, SMALL, sum_columns, sum_rows
 
 # --- shapes -------------------------------------------------------------------------------------------------
 
@@ -87,10 +89,14 @@ WIDE = {np.dtype("f4"): np.dtype("f8"), np.dtype("c8"): np.dtype("c16")}
 
 
 def accumulate_sum(x: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
-    """Sums. NumPy adds pairwise along the axis that is innermost in memory, and naively along the others: there, single
-    precision is added in blocks."""
+    """Sums. Few numbers are added in PyTorch's order. NumPy adds pairwise along the axis that is innermost in memory, and
+    naively along the others: there, single precision is added in blocks."""
     if isinstance(x, Symbolic):
         return x.sum(dims, keepdims=keepdim, dtype=x.dtype)
+    if 4 < x.size <= SMALL and x.dtype in LANES and x.flags.c_contiguous:
+        shape, add, to = _small_sum(x.shape, dims, keepdim)
+        if add is not None:
+            return np.asarray(add(x.reshape(shape))).reshape(to)
     if x.dtype not in WIDE or x.size <= 64 or not dims:
         return x.sum(dims, keepdims=keepdim, dtype=x.dtype)
     shape = reduced_shape(x.shape, dims, keepdim)
@@ -105,6 +111,16 @@ def accumulate_sum(x: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.nd
         if d != inner:
             x = _sum_in_blocks(x, d)
     return x.reshape(shape)
+
+
+@lru_cache(maxsize=4096)
+def _small_sum(shape, dims: tuple[int, ...], keepdim: bool) -> tuple:
+    """How to add few numbers that lie in order: (shape to give them, sum_rows or sum_columns or None, result's shape)."""
+    groups = _merged(shape, dims) if dims else []
+    to = reduced_shape(shape, dims, keepdim)
+    reduced = [r for _, r in groups]
+    add = {(True,): sum_rows, (False, True): sum_rows, (True, False): sum_columns}.get(tuple(reduced))
+    return tuple([n for n, _ in groups]), add, to
 
 
 def _merged(shape, dims: tuple[int, ...]) -> list[tuple[int, bool]]:

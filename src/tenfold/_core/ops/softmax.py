@@ -6,11 +6,14 @@ import warnings
 
 import numpy as np
 
+from ..ir.arrays import Symbolic
 from ..ir.dtypes import FLOAT
 from ..ir.shapes import Layout, dim_index, layout
 from ..trace.handle import layout_of
+from . import sleef
 from .checks import tensor_function
 from .declare import describe, not_implemented, primitive, store_out
+from .ordered import FEW, SINGLE, SMALL, in_order
 from .reduction import accumulate_sum, check_dtype
 
 # --- along one dim ------------------------------------------------------------------------------------------------
@@ -22,6 +25,17 @@ def softmax_rule(input: Layout, dim: int, name: str = "log_softmax") -> Layout:
             f"{name}_lastdim_kernel_impl" if dim == max(input.ndim, 1) - 1 else "softmax_kernel_impl", input.dtype
         )
     return layout(input.shape, None, input.dtype, input.device)
+
+
+def _few(x: np.ndarray, dim: int) -> bool:
+    """Whether to round as PyTorch's vector code does where the last dim does not fill a register."""
+    return (
+        not isinstance(x, Symbolic)
+        and dim == x.ndim - 1
+        and x.shape[-1] < FEW
+        and x.size <= SMALL
+        and x.dtype == SINGLE
+    )
 
 
 def _softmax_gradient(g, out, input, dim):
@@ -38,12 +52,16 @@ def softmax_over(input, dim):
     if input.ndim == 0 or input.size == 0:
         return np.where(np.isfinite(input), 1, np.nan).astype(input.dtype)
     e = input - input.max(dim, keepdims=True)
+    if _few(e, dim):
+        e = sleef.exp(e)
+        e *= 1 / in_order(e, -1)[..., None]
+        return e
     np.exp(e, e)
     e /= accumulate_sum(e, (dim,), True)
     return e
 
 
-def _second(gg, out, g, y, dim):
+def softmax_backward_second(gg, out, g, y, dim):
     """out = y (g - s) with s = sum(g y)."""
     dims = (dim,) if g.dim() else ()
     s, r = ((g * y), (gg * y))
@@ -52,11 +70,18 @@ def _second(gg, out, g, y, dim):
     return y * (gg - r), gg * (g - s) - g * r
 
 
-@primitive(rule=lambda g, y, dim: y, gradient=_second, name="_softmax_backward_data", grad_name="SoftmaxBackward")
+@primitive(
+    rule=lambda g, y, dim: y,
+    gradient=softmax_backward_second,
+    name="_softmax_backward_data",
+    grad_name="SoftmaxBackward",
+)
 def softmax_backward(g, y, dim):
     if y.ndim == 0 or y.size == 0:
         return np.zeros_like(y)
     out = g * y
+    if _few(out, dim):
+        return y * (g - in_order(out, -1)[..., None])
     s = accumulate_sum(out, (dim,), True)
     out -= y * s
     return out

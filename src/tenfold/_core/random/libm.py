@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..ir.arrays import compiled_as
+
 _SPLIT = float(2**27 + 1)
 # A larger factor would overflow when it is split in two.
 _LARGEST_SPLIT = 2.0**900
@@ -46,6 +48,7 @@ _EXP_P = (0.05550361559341535 / 32**3, 0.2402284522445722 / 32**2, 0.69314718069
 _LOG_P = (-0.25089342214237154, 0.333456765744066, -0.4999997485802103, 1.0)
 
 
+@compiled_as("exp")
 def exp32(x: np.ndarray) -> np.ndarray:
     """expf of float32 numbers below infinity."""
     rest = np.multiply(x, 32 / math.log(2), dtype=np.float64)
@@ -59,6 +62,7 @@ def exp32(x: np.ndarray) -> np.ndarray:
     return out.astype(np.float32)
 
 
+@compiled_as("log")
 def log32(x: np.ndarray) -> np.ndarray:
     """logf of float32 numbers, each 0 or normal, positive and below 2**127."""
     inverses, logs = _log_pieces()
