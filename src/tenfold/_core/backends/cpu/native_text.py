@@ -10,10 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 Number = str | int
 ELEMENTS = {"f32": "float", "f64": "double"}
 BYTES = {"f32": 4, "f64": 8}
+
+
+@dataclass
+class Walk:
+    """A turn of a loop with steps of different lengths."""
+
+    index: str
+    step: Number
 
 
 class Function:
@@ -126,7 +135,7 @@ class Function:
         self.block = name
 
     @contextmanager
-    def loop(self, start: Number, end: Number, step: Number = 1) -> Iterator[str]:
+    def loop(self, start: Number, end: Number, step: Number | Walk = 1) -> Iterator[str]:
         """`for i in range(start, end, step)` for a positive step; `end` is the same at every turn."""
         mark = self._name("")
         before = self.block
@@ -136,12 +145,19 @@ class Function:
         self.label(f"loop{mark}")
         place = len(self.lines)
         yield index
-        following = self.add(index, step)
+        following = self.add(index, step.step if isinstance(step, Walk) else step)
         again = self.compare("slt", following, end)
         phi = f"  {index} = phi i64 [ {start}, %{before} ], [ {following}, %{self.block} ]"
         self.lines.insert(place, phi)
         self.do(f"br i1 {again}, label %loop{mark}, label %done{mark}")
         self.label(f"done{mark}")
+
+    @contextmanager
+    def walk(self, start: Number, end: Number) -> Iterator[Walk]:
+        """A loop whose body says how far the next turn is, in `step`; it is never zero."""
+        turn = Walk("", 0)
+        with self.loop(start, end, turn) as turn.index:
+            yield turn
 
     @contextmanager
     def when(self, condition: str) -> Iterator[None]:
