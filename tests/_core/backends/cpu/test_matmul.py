@@ -209,3 +209,21 @@ def test_an_element_does_not_depend_on_what_is_computed_with_it(gemm, dtype):
             part = np.empty((1, 1, p - i, q - j), kind)
         call(gemm[dtype], left, right, part)
         assert np.array_equal(part, whole[..., i:p, j:q])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_registers_do_not_change_bits(native, gemm, dtype):
+    """Tiles for 16, 32 and 64 bytes, whatever this machine has, compute the same."""
+    rng = np.random.default_rng(12)
+    others = [native(matmul.module(dtype, registers), f"gemm_{dtype}") for registers in (16, 32, 64)]
+    for m, n, k in [(37, 61, 130), (7, 5, 900), (1, 300, 900), (300, 1, 900), (1, 1, 900), (100, 150, 600)]:
+        for layouts in [("rows", "rows"), ("rows", "columns"), ("columns", "strided")]:
+            a = random_view(rng, (1, 1, m, k), DTYPES[dtype], layouts[0])
+            b = random_view(rng, (1, 1, k, n), DTYPES[dtype], layouts[1])
+            bias = rng.standard_normal(n).astype(DTYPES[dtype])
+            expected = np.empty((1, 1, m, n), DTYPES[dtype])
+            call(gemm[dtype], a, b, expected, bias)
+            for other in others:
+                c = np.empty_like(expected)
+                call(other, a, b, c, bias)
+                assert np.array_equal(c, expected), (m, n, k, layouts)
