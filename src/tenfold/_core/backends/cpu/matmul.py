@@ -19,9 +19,9 @@ on what is computed with it, on layouts or on the machine's registers. The only 
 element, which would wait for each addition: `dot` adds it up in `LANES` interleaved chains.
 
 **How.** `tiles` computes a small tile of C in registers, from B's rows in vectors and A's elements one by one, with
-any strides but B's rows contiguous. Products are cut into blocks that stay in the caches; parts of B (if its rows are
-not contiguous, or to walk through memory in order) and of A (if its columns are contiguous) are packed first, by
-`packing`. A product with a vector is limited by memory and has kernels of its own, in `vector_products`.
+any strides but B's rows contiguous. Products are cut into blocks that stay in the caches; blocks of a B that is large,
+or has no contiguous rows, are packed first, by `packing`. To pack A as well gained nothing for any strides (Zen 5). A
+product with a vector is limited by memory and has kernels of its own, in `vector_products`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ from .native_text import BYTES, Function, Number
 from .tiles import (
     BLOCK,
     COLS_BLOCK,
-    LANES,
-    ROWS_BLOCK,
     Tile,
     declarations,
     host_registers,
@@ -54,8 +52,7 @@ ROW = (
     *(f"{x}_{dim}" for x in OPERANDS for dim in ("batch1", "batch2")),
     "accumulate",
 )
-PACK_B = (64, 1 << 16)  # from so many rows of A and elements of B on, a B of contiguous rows is packed too
-PACK_A = (96, 1 << 14)  # from so many columns of B and elements of A on, an A of contiguous columns is packed
+PACK_ROWS, PACK_BYTES = 64, 1 << 20  # from so many rows of A and such a B on, a B of contiguous rows is packed too
 VECTOR_ROWS = 96  # a longer row of C is computed from B's rows by a kernel of its own
 MARGIN = (64, 16)  # columns and values of k that a packed block may be larger than what it holds
 
@@ -64,14 +61,13 @@ Size = tuple[Number, Number, Number]  # rows, vectors, columns
 
 
 def scratch_bytes(dtype: str, m: int, n: int, k: int) -> int:
-    """How much scratch a product of these sizes needs: at most 1.5 MB."""
+    """How much scratch a product of these sizes needs: at most 1.3 MB."""
     size = BYTES[dtype]
     long = max(m, n)  # the kernel may compute the transposed product
     depth = min(k, BLOCK)
-    packed_b = (min(long, COLS_BLOCK // size) + MARGIN[0]) * (depth + MARGIN[1])
-    packed_a = min(long, ROWS_BLOCK // size) * depth + LANES
+    packed = (min(long, COLS_BLOCK // size) + MARGIN[0]) * (depth + MARGIN[1])
     gathered = 2 * depth
-    return max(packed_b + packed_a, gathered) * size
+    return max(packed, gathered) * size
 
 
 # --- what a product starts from
@@ -135,7 +131,8 @@ def _gemm(t: Tile) -> str:
     along_rows = f.both(vector, f.both(by_rows, f.compare("sgt", n, VECTOR_ROWS)))
     along_columns = f.both(vector, f.both(by_columns, f.negate(by_rows)))
     blocks = f.both(many, f.negate(f.either(along_rows, along_columns)))
-    plans = _packing_plan(f, r, by_rows)
+    large = f.both(f.compare("sgt", m, PACK_ROWS), f.compare("sgt", f.mul(n, k), PACK_BYTES // BYTES[t.dtype]))
+    pack = f.either(f.negate(by_rows), large)
     r["buffer"] = f.slot(f"[{t.rows * t.width} x {t.kind}]", 64)
 
     with f.loop(0, r["batch1"]) as b1, f.loop(0, r["batch2"]) as b2:
@@ -155,16 +152,8 @@ def _gemm(t: Tile) -> str:
         with f.when(along_columns):
             f.do(f"call void @vector_columns_{t.dtype}({x}, i64 {r['b_col']}, {to})")
         with f.when(blocks):
-            _blocks(f, t, r, at, from_bias, contiguous, *plans)
+            _blocks(f, t, r, at, from_bias, contiguous, pack)
     return f.text()
-
-
-def _packing_plan(f: Function, r: dict[str, str], by_rows: str) -> tuple[str, str]:
-    """Whether blocks of A and of B are packed."""
-    large_a = f.both(f.compare("sgt", r["n"], PACK_A[0]), f.compare("sgt", f.mul(r["m"], r["k"]), PACK_A[1]))
-    upright = f.both(f.compare("eq", r["a_row"], 1), f.compare("ne", r["a_col"], 1))
-    large_b = f.both(f.compare("sgt", r["m"], PACK_B[0]), f.compare("sgt", f.mul(r["n"], r["k"]), PACK_B[1]))
-    return f.both(upright, large_a), f.either(f.negate(by_rows), large_b)
 
 
 def _blocks(
@@ -174,41 +163,32 @@ def _blocks(
     at: dict[str, str],
     from_bias: str,
     contiguous: str,
-    pack_a: str,
-    pack_b: str,
+    pack: str,
 ) -> None:
     """Loops over blocks that stay in the caches (columns of C, k, rows of C), and in them over the tiles."""
     m, n, k = r["m"], r["n"], r["k"]
-    packed_b = r["scratch"]
-    packed_a = f.at(
-        packed_b, t.kind, f.mul(f.add(f.min(n, t.cols_block), MARGIN[0]), f.add(f.min(k, BLOCK), MARGIN[1]))
-    )
     with f.loop(0, n, t.cols_block) as jc, f.loop(0, k, BLOCK) as pc:
         cols, depth = f.min(f.sub(n, jc), t.cols_block), f.min(f.sub(k, pc), BLOCK)
         first = f.compare("eq", pc, 0)
         bias_here = f.both(first, from_bias)
         start = f.choose(first, at["start"], at["c"], "ptr")
         b = f.at(at["b"], t.kind, f.mul(pc, r["b_row"]), f.mul(jc, r["b_col"]))
-        with f.when(pack_b):
-            packing.pack_b(f, t, b, (r["b_row"], r["b_col"]), (depth, cols), packed_b)
+        with f.when(pack):
+            packing.pack_b(f, t, b, (r["b_row"], r["b_col"]), (depth, cols), r["scratch"])
         with f.loop(0, m, t.rows_block) as ic:
             rows = f.min(f.sub(m, ic), t.rows_block)
             a = f.at(at["a"], t.kind, f.mul(ic, r["a_row"]), f.mul(pc, r["a_col"]))
-            with f.when(pack_a):
-                packing.pack_a(f, t, a, r["a_col"], (depth, rows), packed_a)
             with f.walk(0, cols) as j:
                 vectors = next_width(f, t, f.sub(cols, j.index))
                 width = f.mul(vectors, t.lanes)
                 j.step = f.min(width, f.sub(cols, j.index))
-                tile: dict[str, Number] = {"k": depth, "a_row": r["a_row"]}
-                in_b, in_panel = f.at(b, t.kind, j.index), f.at(packed_b, t.kind, f.mul(j.index, depth))
-                tile["b"] = f.choose(pack_b, in_panel, in_b, "ptr")
-                tile["b_row"] = f.choose(pack_b, width, r["b_row"])
+                tile: dict[str, Number] = {"k": depth, "a_row": r["a_row"], "a_col": r["a_col"]}
+                in_b, in_panel = f.at(b, t.kind, j.index), f.at(r["scratch"], t.kind, f.mul(j.index, depth))
+                tile["b"] = f.choose(pack, in_panel, in_b, "ptr")
+                tile["b_row"] = f.choose(pack, width, r["b_row"])
                 with f.walk(0, rows) as i:
                     i.step = next_height(f, t, f.sub(rows, i.index))
-                    in_a, in_panel = f.mul(i.index, r["a_row"]), f.mul(i.index, depth)
-                    tile["a"] = f.at(f.choose(pack_a, packed_a, a, "ptr"), t.kind, f.choose(pack_a, in_panel, in_a))
-                    tile["a_col"] = f.choose(pack_a, i.step, r["a_col"])
+                    tile["a"] = f.at(a, t.kind, f.mul(i.index, r["a_row"]))
                     place = (f.add(ic, i.index), f.add(jc, j.index))
                     with f.when(contiguous):
                         _tile_in_place(f, t, r, at["c"], start, bias_here, place, (i.step, vectors, j.step), tile)

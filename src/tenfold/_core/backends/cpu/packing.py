@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .native_text import BYTES, Function, Number
-from .tiles import Tile, lane_mask, load_masked, next_height, next_width
+from .tiles import Tile, lane_mask, load_masked, next_width
 
 
 def _pack_rows(t: Tile) -> str:
@@ -149,19 +149,6 @@ def _pack_any(t: Tile) -> str:
     return f.text()
 
 
-def _copy_lines(t: Tile) -> str:
-    """k lines of `count` contiguous elements, `step` apart, to lines without gaps: a block of A with contiguous
-    columns."""
-    f = Function(f"internal void @copy_lines_{t.dtype}(ptr %from, i64 %step, i64 %k, i64 %count, ptr %to)")
-    lanes = 8
-    mask = lane_mask(f, lanes, "%count")
-    with f.loop(0, "%k") as i:
-        line = load_masked(f, t.dtype, lanes, f.at("%from", t.kind, f.mul(i, "%step")), mask)
-        # the next line is written over what is too much of this one
-        f.store(f"<{lanes} x {t.kind}>", line, f.at("%to", t.kind, f.mul(i, "%count")), BYTES[t.dtype])
-    return f.text()
-
-
 def pack_b(f: Function, t: Tile, block: str, strides: tuple[str, str], sizes: tuple[str, str], to: str) -> None:
     """Packs a block of B, panel after panel, each as wide as the tiles that will read it."""
     row, col = strides
@@ -183,14 +170,5 @@ def pack_b(f: Function, t: Tile, block: str, strides: tuple[str, str], sizes: tu
                 f.do(f"call void @pack_any_{t.dtype}(ptr {source}, i64 {row}, i64 {col}, {tail}")
 
 
-def pack_a(f: Function, t: Tile, block: str, step: str, sizes: tuple[str, str], to: str) -> None:
-    """Packs a block of A with contiguous columns, tile after tile."""
-    depth, count = sizes
-    with f.walk(0, count) as i:
-        i.step = next_height(f, t, f.sub(count, i.index))
-        source, target = f.at(block, t.kind, i.index), f.at(to, t.kind, f.mul(i.index, depth))
-        f.do(f"call void @copy_lines_{t.dtype}(ptr {source}, i64 {step}, i64 {depth}, i64 {i.step}, ptr {target})")
-
-
 def functions(t: Tile) -> list[str]:
-    return [function(t) for function in (_pack_rows, _pack_columns, _pack_any, _copy_lines)]
+    return [function(t) for function in (_pack_rows, _pack_columns, _pack_any)]
