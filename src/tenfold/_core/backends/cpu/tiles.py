@@ -100,22 +100,78 @@ def fma(f: Function, vector: str, suffix: str, a: str, b: str, c: str) -> str:
     return f.op(f"call {vector} @llvm.fma.{suffix}({vector} {a}, {vector} {b}, {vector} {c})")
 
 
+# --- how a tile finds the elements of A and the rows of B
+
+
+class Strides:
+    """A by strides, B by the stride of its rows."""
+
+    name = "tile"
+    operands = "ptr noalias %a, i64 %a_row, i64 %a_col, ptr noalias %b, i64 %b_row"
+
+    def __init__(self, f: Function, t: Tile, rows: int) -> None:
+        self.f, self.t, self.rows = f, t, rows
+        # Rows of A are addressed from every third one, so that few pointers have to move.
+        self.offsets = [0, "%a_row", f.mul(2, "%a_row")]
+        self.at_a = [f.variable("ptr", f.at("%a", t.kind, f.mul(r, "%a_row"))) for r in range(0, rows, 3)]
+        self.at_b = f.variable("ptr", "%b")
+
+    def addresses(self, k: str) -> tuple[list[str], str]:
+        """Of A's elements in column k, a row each, and of B's row k; k counts from 0."""
+        f, kind = self.f, self.t.kind
+        b = f.load("ptr", self.at_b)
+        f.store("ptr", f.at(b, kind, "%b_row"), self.at_b)
+        thirds = [f.load("ptr", pointer) for pointer in self.at_a]
+        for pointer, third in zip(self.at_a, thirds):
+            f.store("ptr", f.at(third, kind, "%a_col"), pointer)
+        return [f.at(thirds[r // 3], kind, self.offsets[r % 3]) for r in range(self.rows)], b
+
+
+class Offsets(Strides):
+    """A's columns and B's rows by a table: for each k, the offsets of both."""
+
+    name = "tile_by_offsets"
+    operands = "ptr noalias %a, i64 %a_row, ptr noalias %b, ptr noalias %offsets"
+
+    def addresses(self, k: str) -> tuple[list[str], str]:
+        f, kind = self.f, self.t.kind
+        pair = f.at("%offsets", "i64", f.mul(k, 2))
+        column, row = f.load("i64", pair), f.load("i64", f.at(pair, "i64", 1))
+        thirds = [f.at(f.load("ptr", pointer), kind, column) for pointer in self.at_a]
+        return [f.at(thirds[r // 3], kind, self.offsets[r % 3]) for r in range(self.rows)], f.at("%b", kind, row)
+
+
+class Lines(Strides):
+    """A's rows by a table of offsets, contiguous; B by the stride of its rows."""
+
+    name = "tile_by_lines"
+    operands = "ptr noalias %a, ptr noalias %lines, ptr noalias %b, i64 %b_row"
+
+    def __init__(self, f: Function, t: Tile, rows: int) -> None:
+        self.f, self.t, self.rows = f, t, rows
+        self.lines = [f.at("%a", t.kind, f.load("i64", f.at("%lines", "i64", r))) for r in range(rows)]
+        self.at_b = f.variable("ptr", "%b")
+
+    def addresses(self, k: str) -> tuple[list[str], str]:
+        f, kind = self.f, self.t.kind
+        b = f.load("ptr", self.at_b)
+        f.store("ptr", f.at(b, kind, "%b_row"), self.at_b)
+        return [f.at(line, kind, k) for line in self.lines], b
+
+
 # --- the tile
 
-TILE_ARGUMENTS = (
-    "ptr noalias %a, i64 %a_row, i64 %a_col, ptr noalias %b, i64 %b_row, i64 %k, "
-    "ptr %c, i64 %c_row, ptr %start, i64 %start_row, i64 %last"
-)
+RESULT = "i64 %k, ptr %c, i64 %c_row, ptr %start, i64 %start_row, i64 %last"
 
 
-def _tile_name(t: Tile, rows: int, vectors: int, ragged: bool) -> str:
-    return f"@tile_{t.dtype}_{rows}x{vectors}{'_ragged' if ragged else ''}"
+def _tile_name(t: Tile, way: type[Strides], rows: int, vectors: int, ragged: bool) -> str:
+    return f"@{way.name}_{t.dtype}_{rows}x{vectors}{'_ragged' if ragged else ''}"
 
 
-def _tile(t: Tile, rows: int, vectors: int, ragged: bool) -> str:
+def _tile(t: Tile, way: type[Strides], rows: int, vectors: int, ragged: bool) -> str:
     """C = start + A @ B for a tile of `rows` × `vectors`, a null start being zero; of the last vector of a ragged
     tile only `last` lanes are there. One chain of fused multiply-adds over k for each element."""
-    f = Function(f"internal void {_tile_name(t, rows, vectors, ragged)}({TILE_ARGUMENTS})")
+    f = Function(f"internal void {_tile_name(t, way, rows, vectors, ragged)}({way.operands}, {RESULT})")
     mask = lane_mask(f, t.lanes, "%last") if ragged else ""
 
     def load(pointer: str, v: int) -> str:
@@ -126,21 +182,14 @@ def _tile(t: Tile, rows: int, vectors: int, ragged: bool) -> str:
 
     tile = [(r, v) for r in range(rows) for v in range(vectors)]
     sums = {each: f.variable(t.vector, "zeroinitializer") for each in tile}
-    # Rows of A are addressed from every third one, so that few pointers have to move.
-    offsets = [0, "%a_row", f.mul(2, "%a_row")]
-    at_a = [f.variable("ptr", f.at("%a", t.kind, f.mul(r, "%a_row"))) for r in range(0, rows, 3)]
-    at_b = f.variable("ptr", "%b")
-    with f.loop(0, "%k"):
-        b = f.load("ptr", at_b)
-        columns = [load(b, v) for v in range(vectors)]
-        f.store("ptr", f.at(b, t.kind, "%b_row"), at_b)
+    operands = way(f, t, rows)
+    with f.loop(0, "%k") as k:
+        at_a, at_b = operands.addresses(k)
+        columns = [load(at_b, v) for v in range(vectors)]
         for r in range(rows):
-            a = f.load(t.kind, f.at(f.load("ptr", at_a[r // 3]), t.kind, offsets[r % 3]))
-            a = splat(f, t.vector, a, t.kind)
+            a = splat(f, t.vector, f.load(t.kind, at_a[r]), t.kind)
             for v in range(vectors):
                 f.store(t.vector, fma(f, t.vector, t.suffix, a, columns[v], f.load(t.vector, sums[r, v])), sums[r, v])
-        for pointer in at_a:
-            f.store("ptr", f.at(f.load("ptr", pointer), t.kind, "%a_col"), pointer)
     with f.when(f.op("icmp ne ptr %start, null")):
         for r, v in tile:
             start = load(f.at("%start", t.kind, f.mul(r, "%start_row")), v)
@@ -154,31 +203,40 @@ def _tile(t: Tile, rows: int, vectors: int, ragged: bool) -> str:
     return f.text()
 
 
-def tiles(t: Tile) -> list[str]:
+def tiles(t: Tile, way: type[Strides] = Strides) -> list[str]:
     """All tiles, and the table of their addresses: [rows - 1][vectors - 1][ragged]."""
     variants = (True,) if t.masks else (False, True)
     names = []
     texts = []
     for rows in range(1, t.rows + 1):
         for vectors in range(1, t.vectors + 1):
-            texts += [_tile(t, rows, vectors, ragged) for ragged in variants]
-            names += [f"ptr {_tile_name(t, rows, vectors, ragged or t.masks)}" for ragged in (False, True)]
-    table = f"@tiles_{t.dtype} = internal constant [{len(names)} x ptr] [{', '.join(names)}]\n"
+            texts += [_tile(t, way, rows, vectors, ragged) for ragged in variants]
+            names += [f"ptr {_tile_name(t, way, rows, vectors, ragged or t.masks)}" for ragged in (False, True)]
+    table = f"@{way.name}s_{t.dtype} = internal constant [{len(names)} x ptr] [{', '.join(names)}]\n"
     return [*texts, table]
 
 
 # --- use
 
 
-def run_tile(f: Function, t: Tile, rows: str, vectors: str, cols: str, arguments: dict[str, str]) -> None:
+def run_tile(
+    f: Function,
+    t: Tile,
+    rows: Number,
+    vectors: Number,
+    cols: Number,
+    arguments: dict[str, Number],
+    way: type[Strides] = Strides,
+) -> None:
     """Calls the tile of so many rows, vectors and columns."""
     last = f.sub(cols, f.mul(f.sub(vectors, 1), t.lanes))
     entry = f.mul(2, f.add(f.mul(f.sub(rows, 1), t.vectors), f.sub(vectors, 1)))
     if not t.masks:
         entry = f.add(entry, f.op(f"zext i1 {f.compare('ne', last, t.lanes)} to i64"))
-    function = f.load("ptr", f.at(f"@tiles_{t.dtype}", "ptr", entry))
-    names = ("ptr a", "i64 a_row", "i64 a_col", "ptr b", "i64 b_row", "i64 k", "ptr c", "i64 c_row", "ptr start")
-    values = ", ".join(f"{name.split()[0]} {arguments[name.split()[1]]}" for name in (*names, "i64 start_row"))
+    function = f.load("ptr", f.at(f"@{way.name}s_{t.dtype}", "ptr", entry))
+    parameters = f"{way.operands}, {RESULT}".replace("noalias ", "").split(", ")
+    given = [text.split(" %") for text in parameters[:-1]]
+    values = ", ".join(f"{kind} {arguments[name]}" for kind, name in given)
     f.do(f"call void {function}({values}, i64 {last})")
 
 
