@@ -168,20 +168,24 @@ def test_empty_sums_are_the_bias_or_zero(gemm):
     )
 
 
-@pytest.mark.parametrize("size", [1, 5, 40, 150, 300])
-def test_nan_and_inf_stay_in_their_row_and_column(gemm, size):
-    rng = np.random.default_rng(size)
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 70), (5, 5, 5), (40, 70, 30), (300, 300, 300), (1, 90, 40), (90, 1, 40), (1, 200, 70)]
+)
+def test_nan_and_inf_stay_in_their_row_and_column(gemm, sizes):
+    m, n, k = sizes
+    rng = np.random.default_rng(m)
     for layout in ("rows", "columns"):
-        a = random_view(rng, (1, 1, size, size), np.float32, layout)
-        b = random_view(rng, (1, 1, size, size), np.float32, layout)
-        c = np.zeros((1, 1, size, size), np.float32)
-        a[0, 0, size // 2, size // 3] = np.nan
-        b[0, 0, size // 3, size // 4] = np.inf
-        with np.errstate(invalid="ignore"):
-            expected = a.astype(np.float64) @ b.astype(np.float64)
-        call(gemm["f32"], a, b, c)
-        assert np.array_equal(np.isnan(c), np.isnan(expected))
-        assert np.array_equal(np.isinf(c), np.isinf(expected))
+        a = random_view(rng, (1, 1, m, k), np.float32, layout)
+        b = random_view(rng, (1, 1, k, n), np.float32, layout)
+        c = np.zeros((1, 1, m, n), np.float32)
+        for value in (np.inf, np.nan):
+            a[0, 0, m // 2, k // 3] = value
+            b[0, 0, k // 4, n // 4] = np.inf
+            with np.errstate(invalid="ignore"):
+                expected = a.astype(np.float64) @ b.astype(np.float64)
+            call(gemm["f32"], a, b, c)
+            assert np.array_equal(np.isnan(c), np.isnan(expected))
+            assert np.array_equal(np.isinf(c), np.isinf(expected))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -209,3 +213,21 @@ def test_an_element_does_not_depend_on_what_is_computed_with_it(gemm, dtype):
             part = np.empty((1, 1, p - i, q - j), kind)
         call(gemm[dtype], left, right, part)
         assert np.array_equal(part, whole[..., i:p, j:q])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_registers_do_not_change_bits(native, gemm, dtype):
+    """Tiles for 16, 32 and 64 bytes, whatever this machine has, compute the same."""
+    rng = np.random.default_rng(12)
+    others = [native(matmul.module(dtype, registers), f"gemm_{dtype}") for registers in (16, 32, 64)]
+    for m, n, k in [(37, 61, 130), (7, 5, 900), (1, 300, 900), (300, 1, 900), (1, 1, 900), (100, 150, 600)]:
+        for layouts in [("rows", "rows"), ("rows", "columns"), ("columns", "strided")]:
+            a = random_view(rng, (1, 1, m, k), DTYPES[dtype], layouts[0])
+            b = random_view(rng, (1, 1, k, n), DTYPES[dtype], layouts[1])
+            bias = rng.standard_normal(n).astype(DTYPES[dtype])
+            expected = np.empty((1, 1, m, n), DTYPES[dtype])
+            call(gemm[dtype], a, b, expected, bias)
+            for other in others:
+                c = np.empty_like(expected)
+                call(other, a, b, c, bias)
+                assert np.array_equal(c, expected), (m, n, k, layouts)

@@ -99,6 +99,9 @@ class Function:
     def either(self, a: str, b: str) -> str:
         return self.op(f"or i1 {a}, {b}")
 
+    def negate(self, condition: str) -> str:
+        return self.op(f"xor i1 {condition}, true")
+
     def choose(self, condition: str, a: Number, b: Number, kind: str = "i64") -> str:
         return self.op(f"select i1 {condition}, {kind} {a}, {kind} {b}")
 
@@ -170,7 +173,7 @@ class Function:
 
     @contextmanager
     def unless(self, condition: str) -> Iterator[None]:
-        with self.when(self.op(f"xor i1 {condition}, true")):
+        with self.when(self.negate(condition)):
             yield
 
     def leave(self) -> None:

@@ -1,0 +1,465 @@
+"""Two-dimensional convolution and its gradients, for any strides, with stride, padding, dilation and groups.
+
+In: a dtype. Out: the text of an LLVM IR module that defines three kernels, `void @name(ptr %table, ptr %row)`, all with
+a row of the entries that `ROW` names:
+
+    conv_<dtype>         y = convolution of x with w, + bias
+    conv_input_<dtype>   x = gradient by x, from y (the gradient by y) and w
+    conv_weight_<dtype>  w = gradient by w, from x and y (the gradient by y)
+
+    x, w, y, bias, scratch     which entries of the table; bias is -1 where there is none (as in the gradients)
+    *_off                      offset of an operand's first element; this and all strides count elements
+    batch, groups              images, groups
+    channels, features         channels of x and of y, *in a group*
+    in_*, out_*, kernel_*      sizes of x, y and w, in rows and cols
+    stride_*, pad_*, dilation_*   the convolution's parameters; the padding is before the first row or col; what lies
+                               past the last one is zeros too, as far as out_* reaches
+    x_batch … x_col, y_…       strides of x and y: batch, channel, row, col
+    w_feature … w_col          strides of w: feature, channel, row, col
+    bias_step                  stride of the bias
+
+One dim is two with one row. The result overlaps no operand. `scratch` is memory of `scratch_bytes` bytes.
+
+**How.** For a strip of output rows, the input is copied to scratch once for each column of the kernel, shifted, with
+zeros where padding is, in lines as long as the output's. In these copies a tap of the kernel is contiguous over all
+positions of the strip: a row of the matrix B of the product `y = w @ B`, whose tiles take the places of rows from a
+table (`tiles.Offsets`). A kernel of one column without padding reads x in place. The gradient by x is the same
+computation for each remainder of the position by the stride, on those taps that meet it. The gradient by w is the
+product of these copies with the transposed y, summed over strips and images.
+
+**Order of additions.** As in `matmul`: chains over channels, kernel rows and kernel columns (in this order) of at most
+`BLOCK`, added in order to the bias; for w, a chain for each strip of an image. It depends on sizes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from . import packing
+from .native_text import BYTES, Function, Number
+from .tiles import (
+    BLOCK,
+    COLS_BLOCK,
+    Lines,
+    Offsets,
+    Tile,
+    declarations,
+    host_registers,
+    lane_mask,
+    load_masked,
+    next_height,
+    next_width,
+    run_tile,
+    tile_for,
+    tiles,
+)
+
+OPERANDS = ("x", "w", "y", "bias")
+DIMS = ("row", "col")
+ROW = (
+    *OPERANDS,
+    "scratch",
+    *(f"{x}_off" for x in OPERANDS),
+    *("batch", "groups", "channels", "features"),
+    *("in_rows", "in_cols", "out_rows", "out_cols", "kernel_rows", "kernel_cols"),
+    *(f"{x}_{dim}" for x in ("stride", "pad", "dilation") for dim in DIMS),
+    *(f"x_{dim}" for dim in ("batch", "channel", *DIMS)),
+    *(f"w_{dim}" for dim in ("feature", "channel", *DIMS)),
+    *(f"y_{dim}" for dim in ("batch", "channel", *DIMS)),
+    "bias_step",
+)
+# A correlation, which all three are made of: for each output position and the taps (i, j) of each channel,
+#   target[row, col] += weight[i, j] * source[row * step_row + first_row + i * tap_row, …] where that exists
+CORRELATION = (
+    *("batch", "channels", "features"),
+    *(f"source_{dim}" for dim in ("batch", "channel", *DIMS)),
+    *("source_rows", "source_cols", "step_row", "step_col", "first_row", "first_col"),
+    *("taps_row", "taps_col", "tap_row", "tap_col"),
+    *(f"weight_{dim}" for dim in ("feature", "channel", *DIMS)),
+    *("target_rows", "target_cols"),
+    *(f"target_{dim}" for dim in ("batch", "channel", *DIMS)),
+    "bias_step",
+)
+
+
+def scratch_bytes(dtype: str, row: Mapping[str, int]) -> int:
+    """How much scratch each of the three kernels needs for a row with these entries."""
+    size = BYTES[dtype]
+    strip = COLS_BLOCK // size
+    taps = row["kernel_rows"] * row["kernel_cols"]
+    spread = (row["kernel_rows"] - 1) * row["dilation_row"]
+    elements = 0
+    for source, target, cols in (("channels", "features", row["out_cols"]), ("features", "channels", row["in_cols"])):
+        count, others = row[source], row[target]
+        positions = max(strip, cols)
+        copies = row["kernel_cols"] * count * max(positions + spread * cols, row["kernel_rows"] * positions)
+        tables = 4 * count * taps * (8 // size) + row["kernel_cols"] * (cols + 64)
+        results = others * positions + others * 64 + count * taps * others
+        packed = (positions + 64) * (others + 64) + others * positions
+        elements = max(elements, copies + tables + results + packed)
+    return (elements + 1024) * size
+
+
+class Correlation:
+    """The numbers of a correlation within a function, and what follows from them."""
+
+    def __init__(self, f: Function, t: Tile, parameters: str) -> None:
+        self.f, self.t = f, t
+        r = self.r = f.entries(parameters, CORRELATION)
+        self.cols = r["target_cols"]
+        self.depth = f.mul(r["channels"], f.mul(r["taps_row"], r["taps_col"]))
+        self.rows = f.min(f.max(f.div(COLS_BLOCK // BYTES[t.dtype], f.max(self.cols, 1)), 1), r["target_rows"])
+        reach = f.mul(f.max(f.sub(r["taps_row"], 1), 0), r["tap_row"])
+        self.lowest = f.min(reach, 0)
+        self.spread = f.max(reach, f.sub(0, reach))
+        # With a step of one, all kernel rows read the same copy, shifted by whole lines.
+        self.shared = f.compare("eq", r["step_row"], 1)
+        self.lines = f.choose(self.shared, f.add(self.rows, self.spread), self.rows)
+        self.copies = f.choose(self.shared, 1, r["taps_row"])
+        self.area = f.mul(f.mul(self.copies, self.lines), self.cols)
+        self.top = f.add(r["first_row"], self.lowest)
+        self.direct = self._reads_in_place()
+
+    def _reads_in_place(self) -> str:
+        f, r = self.f, self.r
+        last = f.add(f.add(self.top, self.spread), r["target_rows"])
+        equal = [("step_col", 1), ("taps_col", 1), ("source_col", 1), ("first_col", 0)]
+        equal += [("source_row", self.cols), ("source_cols", self.cols)]
+        result = self.shared
+        for name, value in equal:
+            result = f.both(result, f.compare("eq", r[name], value))
+        result = f.both(result, f.compare("sge", self.top, 0))
+        return f.both(result, f.compare("sle", last, r["source_rows"]))
+
+    def each_tap(self, body: Callable[[Number, Number, Number, Number], None]) -> None:
+        """Calls `body` with the channel, the kernel's row and column, and the number of a tap."""
+        f, r = self.f, self.r
+        with f.loop(0, r["channels"]) as c, f.loop(0, r["taps_row"]) as i, f.loop(0, r["taps_col"]) as j:
+            number = f.add(f.mul(f.add(f.mul(c, r["taps_row"]), i), r["taps_col"]), j)
+            body(c, i, j, number)
+
+    def place(self, c: Number, i: Number, j: Number) -> Number:
+        """The offset of a tap's values within the copies, or in the source itself."""
+        f, r = self.f, self.r
+        shift = f.mul(f.sub(f.mul(i, r["tap_row"]), self.lowest), self.cols)
+        in_source = f.add(f.mul(c, r["source_channel"]), shift)
+        copy = f.mul(f.add(f.mul(j, r["channels"]), c), self.area)
+        within = f.choose(self.shared, shift, f.mul(f.mul(i, self.lines), self.cols))
+        return f.choose(self.direct, in_source, f.add(copy, within))
+
+    def copies_size(self) -> Number:
+        return self.f.add(self.f.mul(self.f.mul(self.r["taps_col"], self.r["channels"]), self.area), 64)
+
+
+def _strip(t: Tile) -> str:
+    """Copies what a strip of `rows` output rows from `start` reads, of one image: for each kernel column, channel and
+    (where they share nothing) kernel row, lines as long as the output's, with zeros outside of the source."""
+    f = Function(
+        f"internal void @strip_{t.dtype}(ptr %source, ptr %masks, ptr %to, ptr %parameters, i64 %start, i64 %rows)"
+    )
+    g = Correlation(f, t, "%parameters")
+    r = g.r
+    unit = f.both(f.compare("eq", r["step_col"], 1), f.compare("eq", r["source_col"], 1))
+    count = f.choose(g.shared, f.add("%rows", g.spread), "%rows")
+    flags = f"<{t.lanes} x i32>"
+    with f.loop(0, r["taps_col"]) as j:
+        first = f.add(r["first_col"], f.mul(j, r["tap_col"]))
+
+        def bound(limit: Number, first=first) -> Number:
+            # the first position that reads at or after `limit`
+            distance = f.add(f.max(f.sub(limit, first), 0), f.sub(r["step_col"], 1))
+            return f.min(f.op(f"sdiv i64 {distance}, {r['step_col']}"), g.cols)
+
+        low, high = bound(0), bound(r["source_cols"])
+        with f.loop(0, g.cols, t.lanes) as v:
+            inside = [lane_mask(f, t.lanes, f.max(f.min(f.sub(x, v), t.lanes), 0)) for x in (low, high)]
+            inside = f.op(f"xor <{t.lanes} x i1> {inside[0]}, {inside[1]}")
+            widened = f.op(f"sext <{t.lanes} x i1> {inside} to {flags}")
+            f.store(flags, widened, f.at("%masks", "i32", v), 4)
+        with f.loop(0, r["channels"]) as c, f.loop(0, g.copies) as i:
+            block = f.mul(f.add(f.mul(f.add(f.mul(j, r["channels"]), c), g.copies), i), f.mul(g.lines, g.cols))
+            base = f.choose(g.shared, g.top, f.add(r["first_row"], f.mul(i, r["tap_row"])))
+            with f.loop(0, count) as q:
+                row = f.add(f.mul(f.add("%start", q), r["step_row"]), base)
+                exists = f.both(f.compare("sge", row, 0), f.compare("slt", row, r["source_rows"]))
+                line = f.at("%to", t.kind, f.add(block, f.mul(q, g.cols)))
+                source = f.at("%source", t.kind, f.mul(c, r["source_channel"]), f.mul(row, r["source_row"]))
+                source = f.at(source, t.kind, f.mul(first, r["source_col"]))
+                with f.unless(exists), f.loop(0, g.cols, t.lanes) as v:
+                    f.store(t.vector, "zeroinitializer", f.at(line, t.kind, v), BYTES[t.dtype])
+                with f.when(f.both(exists, unit)), f.loop(0, g.cols, t.lanes) as v:
+                    # what is too much of a vector is written over by the next line
+                    widened = f.load(flags, f.at("%masks", "i32", v), 4)
+                    mask = f.op(f"icmp ne {flags} {widened}, zeroinitializer")
+                    values = load_masked(f, t.dtype, t.lanes, f.at(source, t.kind, v), mask)
+                    f.store(t.vector, values, f.at(line, t.kind, v), BYTES[t.dtype])
+                with f.when(f.both(exists, f.negate(unit))):
+                    with f.loop(0, low) as v:
+                        f.store(t.kind, "0.0", f.at(line, t.kind, v))
+                    step = f.mul(r["step_col"], r["source_col"])
+                    with f.loop(low, high) as v:
+                        f.store(t.kind, f.load(t.kind, f.at(source, t.kind, f.mul(v, step))), f.at(line, t.kind, v))
+                    with f.loop(high, g.cols) as v:
+                        f.store(t.kind, "0.0", f.at(line, t.kind, v))
+    return f.text()
+
+
+def _correlate(t: Tile) -> str:
+    """The correlation of all images, with a bias where that is not null."""
+    f = Function(
+        f"internal void @correlate_{t.dtype}"
+        "(ptr %source, ptr %weight, ptr %target, ptr %bias, ptr %scratch, ptr %parameters)"
+    )
+    g = Correlation(f, t, "%parameters")
+    r = g.r
+    features, positions = r["features"], f.mul(g.rows, g.cols)
+    table = "%scratch"
+    masks = f.at(table, "i64", f.mul(2, g.depth))
+    biases = f.at(masks, "i32", f.add(g.cols, t.lanes))
+    copies = f.at(biases, t.kind, f.mul(features, t.width))
+    result = f.at(copies, t.kind, g.copies_size())
+
+    def offsets(c: Number, i: Number, j: Number, number: Number) -> None:
+        weight = f.add(f.mul(c, r["weight_channel"]), f.add(f.mul(i, r["weight_row"]), f.mul(j, r["weight_col"])))
+        pair = f.at(table, "i64", f.mul(2, number))
+        f.store("i64", weight, pair)
+        f.store("i64", g.place(c, i, j), f.at(pair, "i64", 1))
+
+    g.each_tap(offsets)
+    has_bias = f.op("icmp ne ptr %bias, null")
+    with f.when(has_bias), f.loop(0, features) as m:
+        value = f.load(t.kind, f.at("%bias", t.kind, f.mul(m, r["bias_step"])))
+        with f.loop(0, t.width) as v:
+            f.store(t.kind, value, f.at(biases, t.kind, f.add(f.mul(m, t.width), v)))
+    flat = f.either(f.compare("eq", r["target_row"], g.cols), f.compare("sle", r["target_rows"], 1))
+    flat = f.both(flat, f.compare("eq", r["target_col"], 1))
+    c_row = f.choose(flat, r["target_channel"], positions)
+    with f.loop(0, r["batch"]) as n, f.loop(0, r["target_rows"], g.rows) as start:
+        rows = f.min(f.sub(r["target_rows"], start), g.rows)
+        image = f.at("%source", t.kind, f.mul(n, r["source_batch"]))
+        with f.unless(g.direct):
+            f.do(
+                f"call void @strip_{t.dtype}(ptr {image}, ptr {masks}, ptr {copies}, ptr %parameters, "
+                f"i64 {start}, i64 {rows})"
+            )
+        in_place = f.at(image, t.kind, f.mul(f.add(start, g.top), r["source_row"]))
+        corner = f.at("%target", t.kind, f.mul(n, r["target_batch"]), f.mul(start, r["target_row"]))
+        to = {"b": f.choose(g.direct, in_place, copies, "ptr"), "c": f.choose(flat, corner, result, "ptr")}
+        _strip_product(f, t, g, to | {"c_row": c_row, "table": table, "biases": biases}, f.mul(rows, g.cols), has_bias)
+        with f.unless(flat), f.loop(0, features) as m, f.loop(0, rows) as i, f.loop(0, g.cols) as j:
+            source = f.at(result, t.kind, f.mul(m, positions), f.add(f.mul(i, g.cols), j))
+            target = f.at(corner, t.kind, f.mul(m, r["target_channel"]), f.mul(i, r["target_row"]))
+            f.store(t.kind, f.load(t.kind, source), f.at(target, t.kind, f.mul(j, r["target_col"])))
+    return f.text()
+
+
+def _strip_product(
+    f: Function, t: Tile, g: Correlation, at: dict[str, Number], positions: Number, has_bias: str
+) -> None:
+    """C = weight @ B for all features and a strip's positions; at least one turn over k, which may be empty."""
+    with f.loop(0, f.max(g.depth, 1), BLOCK) as k, f.walk(0, positions) as j:
+        vectors = next_width(f, t, f.sub(positions, j.index))
+        j.step = f.min(f.mul(vectors, t.lanes), f.sub(positions, j.index))
+        first = f.compare("eq", k, 0)
+        tile: dict[str, Number] = {"a_row": g.r["weight_feature"], "b": f.at(at["b"], t.kind, j.index)}
+        tile["offsets"] = f.at(at["table"], "i64", f.mul(2, k))
+        tile["k"] = f.min(f.sub(g.depth, k), BLOCK)
+        tile["c_row"] = at["c_row"]
+        tile["start_row"] = f.choose(first, t.width, at["c_row"])
+        with f.walk(0, g.r["features"]) as i:
+            i.step = next_height(f, t, f.sub(g.r["features"], i.index))
+            tile["a"] = f.at("%weight", t.kind, f.mul(i.index, g.r["weight_feature"]))
+            tile["c"] = f.at(at["c"], t.kind, f.mul(i.index, at["c_row"]), j.index)
+            bias = f.choose(has_bias, f.at(at["biases"], t.kind, f.mul(i.index, t.width)), "null", "ptr")
+            tile["start"] = f.choose(first, bias, tile["c"], "ptr")
+            run_tile(f, t, i.step, vectors, j.step, tile, Offsets)
+
+
+def _weight_gradient(t: Tile) -> str:
+    """The gradient by the weights of the correlation; `target` is the gradient by its result."""
+    f = Function(
+        f"internal void @weight_gradient_{t.dtype}"
+        "(ptr %source, ptr %weight, ptr %target, ptr %scratch, ptr %parameters)"
+    )
+    g = Correlation(f, t, "%parameters")
+    r = g.r
+    features, most = r["features"], f.mul(g.rows, g.cols)
+    table = "%scratch"
+    masks = f.at(table, "i64", g.depth)
+    sums = f.at(masks, "i32", f.add(g.cols, t.lanes))
+    packed = f.at(sums, t.kind, f.mul(g.depth, features))
+    lying = f.at(packed, t.kind, f.mul(f.add(most, t.lanes), f.add(features, 64)))
+    copies = f.at(lying, t.kind, f.mul(features, most))
+    g.each_tap(lambda c, i, j, number: f.store("i64", g.place(c, i, j), f.at(table, "i64", number)))
+    with f.loop(0, f.mul(g.depth, features)) as i:
+        f.store(t.kind, "0.0", f.at(sums, t.kind, i))
+    flat = f.either(f.compare("eq", r["target_row"], g.cols), f.compare("sle", r["target_rows"], 1))
+    flat = f.both(flat, f.compare("eq", r["target_col"], 1))
+    with f.loop(0, r["batch"]) as n, f.loop(0, r["target_rows"], g.rows) as start:
+        rows = f.min(f.sub(r["target_rows"], start), g.rows)
+        positions = f.mul(rows, g.cols)
+        image = f.at("%source", t.kind, f.mul(n, r["source_batch"]))
+        with f.unless(g.direct):
+            f.do(
+                f"call void @strip_{t.dtype}(ptr {image}, ptr {masks}, ptr {copies}, ptr %parameters, "
+                f"i64 {start}, i64 {rows})"
+            )
+        corner = f.at("%target", t.kind, f.mul(n, r["target_batch"]), f.mul(start, r["target_row"]))
+        with f.unless(flat), f.loop(0, features) as m, f.loop(0, rows) as i, f.loop(0, g.cols) as j:
+            source = f.at(corner, t.kind, f.mul(m, r["target_channel"]), f.mul(i, r["target_row"]))
+            value = f.load(t.kind, f.at(source, t.kind, f.mul(j, r["target_col"])))
+            f.store(t.kind, value, f.at(lying, t.kind, f.add(f.mul(m, most), f.mul(i, g.cols)), j))
+        y, y_step = f.choose(flat, corner, lying, "ptr"), f.choose(flat, r["target_channel"], most)
+        packing.pack_b(f, t, y, (1, y_step), (positions, features), packed)
+        in_place = f.at(image, t.kind, f.mul(f.add(start, g.top), r["source_row"]))
+        tile: dict[str, Number] = {"a": f.choose(g.direct, in_place, copies, "ptr"), "k": positions}
+        with f.walk(0, features) as j:
+            vectors = next_width(f, t, f.sub(features, j.index))
+            tile["b_row"] = f.mul(vectors, t.lanes)
+            j.step = f.min(tile["b_row"], f.sub(features, j.index))
+            tile["b"] = f.at(packed, t.kind, f.mul(j.index, positions))
+            tile["c_row"] = tile["start_row"] = features
+            with f.walk(0, g.depth) as i:
+                i.step = next_height(f, t, f.sub(g.depth, i.index))
+                tile["lines"] = f.at(table, "i64", i.index)
+                tile["c"] = tile["start"] = f.at(sums, t.kind, f.mul(i.index, features), j.index)
+                run_tile(f, t, i.step, vectors, j.step, tile, Lines)
+
+    def write(c: Number, i: Number, j: Number, number: Number) -> None:
+        place = f.at("%weight", t.kind, f.mul(c, r["weight_channel"]), f.mul(i, r["weight_row"]))
+        place = f.at(place, t.kind, f.mul(j, r["weight_col"]))
+        with f.loop(0, features) as m:
+            value = f.load(t.kind, f.at(sums, t.kind, f.mul(number, features), m))
+            f.store(t.kind, value, f.at(place, t.kind, f.mul(m, r["weight_feature"])))
+
+    g.each_tap(write)
+    return f.text()
+
+
+# --- the kernels
+
+
+def _begin(t: Tile, name: str) -> tuple[Function, dict[str, str], str]:
+    """A kernel's function, its row, and room for a correlation's parameters."""
+    f = Function(f"void @{name}_{t.dtype}(ptr %table, ptr %row)")
+    r = f.entries("%row", ROW)
+    for x in OPERANDS:
+        r[f"at_{x}"] = f.buffer("%table", f.max(r[x], 0), t.kind, r[f"{x}_off"])
+    r["at_scratch"] = f.load("ptr", f.at("%table", "ptr", r["scratch"]))
+    return f, r, f.slot(f"[{len(CORRELATION)} x i64]", 8)
+
+
+def _fill(f: Function, parameters: str, values: dict[str, Number]) -> None:
+    for i, name in enumerate(CORRELATION):
+        f.store("i64", values[name], f.at(parameters, "i64", i))
+
+
+def _forward(r: dict[str, str], f: Function) -> dict[str, Number]:
+    """The parameters of the convolution itself, a group."""
+    values: dict[str, Number] = {name: r[name] for name in ("batch", "channels", "features", "bias_step")}
+    for dim in ("batch", "channel", *DIMS):
+        values[f"source_{dim}"], values[f"target_{dim}"] = r[f"x_{dim}"], r[f"y_{dim}"]
+    for dim in ("feature", "channel", *DIMS):
+        values[f"weight_{dim}"] = r[f"w_{dim}"]
+    for dim in DIMS:
+        values[f"source_{dim}s"], values[f"target_{dim}s"] = r[f"in_{dim}s"], r[f"out_{dim}s"]
+        values[f"step_{dim}"], values[f"first_{dim}"] = r[f"stride_{dim}"], f.sub(0, r[f"pad_{dim}"])
+        values[f"taps_{dim}"], values[f"tap_{dim}"] = r[f"kernel_{dim}s"], r[f"dilation_{dim}"]
+    return values
+
+
+def _group(f: Function, t: Tile, r: dict[str, str], g: Number) -> dict[str, str]:
+    """The addresses of a group's parts of the operands."""
+    channels, features = f.mul(g, r["channels"]), f.mul(g, r["features"])
+    return {
+        "x": f.at(r["at_x"], t.kind, f.mul(channels, r["x_channel"])),
+        "w": f.at(r["at_w"], t.kind, f.mul(features, r["w_feature"])),
+        "y": f.at(r["at_y"], t.kind, f.mul(features, r["y_channel"])),
+        "bias": f.at(r["at_bias"], t.kind, f.mul(features, r["bias_step"])),
+    }
+
+
+def _conv(t: Tile) -> str:
+    f, r, parameters = _begin(t, "conv")
+    _fill(f, parameters, _forward(r, f))
+    has_bias = f.compare("sge", r["bias"], 0)
+    with f.loop(0, r["groups"]) as g:
+        at = _group(f, t, r, g)
+        bias = f.choose(has_bias, at["bias"], "null", "ptr")
+        f.do(
+            f"call void @correlate_{t.dtype}(ptr {at['x']}, ptr {at['w']}, ptr {at['y']}, ptr {bias}, "
+            f"ptr {r['at_scratch']}, ptr {parameters})"
+        )
+    return f.text()
+
+
+def _conv_weight(t: Tile) -> str:
+    f, r, parameters = _begin(t, "conv_weight")
+    _fill(f, parameters, _forward(r, f))
+    with f.loop(0, r["groups"]) as g:
+        at = _group(f, t, r, g)
+        f.do(
+            f"call void @weight_gradient_{t.dtype}(ptr {at['x']}, ptr {at['w']}, ptr {at['y']}, "
+            f"ptr {r['at_scratch']}, ptr {parameters})"
+        )
+    return f.text()
+
+
+def _conv_input(t: Tile) -> str:
+    """For each remainder of x's position by the stride a correlation of y with the taps that reach it."""
+    f, r, parameters = _begin(t, "conv_input")
+    with f.loop(0, r["stride_row"]) as row, f.loop(0, r["stride_col"]) as col:
+        values: dict[str, Number] = {"batch": r["batch"], "channels": r["features"], "features": r["channels"]}
+        values |= {"bias_step": 0, "step_row": 1, "step_col": 1}
+        values |= {"weight_feature": r["w_channel"], "weight_channel": r["w_feature"]}
+        for dim in ("batch", "channel", *DIMS):
+            values[f"source_{dim}"], values[f"target_{dim}"] = r[f"y_{dim}"], r[f"x_{dim}"]
+        first_tap: list[Number] = []
+        for dim, remainder in zip(DIMS, (row, col)):
+            first, between, count = _taps_that_meet(f, r, dim, remainder)
+            stride, dilation = r[f"stride_{dim}"], r[f"dilation_{dim}"]
+            reach = f.sub(f.add(remainder, r[f"pad_{dim}"]), f.mul(first, dilation))
+            rest = f.max(f.add(f.sub(r[f"in_{dim}s"], remainder), f.sub(stride, 1)), 0)
+            values[f"source_{dim}s"], values[f"target_{dim}s"] = r[f"out_{dim}s"], f.div(rest, stride)
+            values[f"first_{dim}"] = f.op(f"sdiv i64 {reach}, {stride}")
+            values[f"taps_{dim}"] = count
+            values[f"tap_{dim}"] = f.op(f"sdiv i64 {f.sub(0, f.mul(between, dilation))}, {stride}")
+            values[f"weight_{dim}"] = f.mul(between, r[f"w_{dim}"])
+            values[f"target_{dim}"] = f.mul(stride, r[f"x_{dim}"])
+            first_tap.append(f.mul(first, r[f"w_{dim}"]))
+        _fill(f, parameters, values)
+        with f.loop(0, r["groups"]) as g:
+            at = _group(f, t, r, g)
+            weight = f.at(at["w"], t.kind, *first_tap)
+            target = f.at(at["x"], t.kind, f.mul(row, r["x_row"]), f.mul(col, r["x_col"]))
+            f.do(
+                f"call void @correlate_{t.dtype}(ptr {at['y']}, ptr {weight}, ptr {target}, ptr null, "
+                f"ptr {r['at_scratch']}, ptr {parameters})"
+            )
+    return f.text()
+
+
+def _taps_that_meet(f: Function, r: dict[str, str], dim: str, remainder: Number) -> tuple[Number, Number, Number]:
+    """The first tap, the distance and the number of those that lead from an output to positions of x with this
+    remainder."""
+    first, between, count = (f.variable("i64", 0) for _ in range(3))
+    for variable in (first, between, count):
+        f.store("i64", 0, variable)
+    with f.loop(0, r[f"kernel_{dim}s"]) as k:
+        distance = f.sub(f.add(remainder, r[f"pad_{dim}"]), f.mul(k, r[f"dilation_{dim}"]))
+        with f.when(f.compare("eq", f.op(f"srem i64 {distance}, {r[f'stride_{dim}']}"), 0)):
+            number = f.load("i64", count)
+            with f.when(f.compare("eq", number, 0)):
+                f.store("i64", k, first)
+            with f.when(f.compare("eq", number, 1)):
+                f.store("i64", f.sub(k, f.load("i64", first)), between)
+            f.store("i64", f.add(number, 1), count)
+    return f.load("i64", first), f.load("i64", between), f.load("i64", count)
+
+
+def module(dtype: str, registers: int | None = None) -> str:
+    """The kernels' module, for vector registers of so many bytes (this machine's, if not given)."""
+    t = tile_for(dtype, registers or host_registers())
+    texts = [*declarations(t), *tiles(t, Offsets), *tiles(t, Lines), *packing.functions(t)]
+    texts += [part(t) for part in (_strip, _correlate, _weight_gradient, _conv, _conv_weight, _conv_input)]
+    return "\n".join(texts)
