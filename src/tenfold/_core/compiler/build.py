@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..backends.cpu import convolution
 from ..backends.cpu.matmul import scratch_bytes
 from ..ir.arrays import Node, contiguous
 from ..ir.graph import Graph
@@ -79,6 +80,36 @@ class ProductStep:
 
     def buffers(self):
         return [*[p.buffer for p in self.places], self.scratch]
+
+
+@dataclass
+class ConvolutionStep:
+    """A convolution or its gradient by input or weight: see backends/cpu/convolution.py for the row."""
+
+    kernel: str  # "conv", "conv_input" or "conv_weight"
+    dtype: str
+    x: Place
+    w: Place
+    y: Place
+    geometry: tuple  # stride, padding, dilation, groups
+    scratch: Buffer
+
+    def buffers(self):
+        return [self.x.buffer, self.w.buffer, self.y.buffer, self.scratch]
+
+    def row(self) -> dict[str, int]:
+        """The entries of the row, by name."""
+        stride, padding, dilation, groups = self.geometry
+        x, w, y = self.x, self.w, self.y
+        row = {"x": x.buffer.entry, "w": w.buffer.entry, "y": y.buffer.entry, "bias": -1, "scratch": self.scratch.entry}
+        row |= {"x_off": x.offset, "w_off": w.offset, "y_off": y.offset, "bias_off": 0, "bias_step": 0}
+        row |= {"batch": x.shape[0], "groups": groups, "channels": w.shape[1], "features": w.shape[0] // groups}
+        for d, dim in enumerate(("row", "col")):
+            row |= {f"in_{dim}s": x.shape[2 + d], f"out_{dim}s": y.shape[2 + d], f"kernel_{dim}s": w.shape[2 + d]}
+            row |= {f"stride_{dim}": stride[d], f"pad_{dim}": padding[d][0], f"dilation_{dim}": dilation[d]}
+        for name, p, first in (("x", x, "batch"), ("y", y, "batch"), ("w", w, "feature")):
+            row |= dict(zip([f"{name}_{dim}" for dim in (first, "channel", "row", "col")], p.strides))
+        return row
 
 
 @dataclass
@@ -255,6 +286,8 @@ class Builder:
             self._call(g)
         elif kind == "put":
             self._put(g.members[0])
+        elif kind == "conv":
+            self._convolution(g.members[0])
         elif kind == "scatter":
             self._scatter(g.members[0])
         else:
@@ -274,6 +307,14 @@ class Builder:
         d, inner = name_of(node.dtype), node.args[0].shape[-1]
         scratch = self._buffer("arena", nbytes=scratch_bytes(d, *node.shape[-2:], inner))
         self.recipe.steps.append(ProductStep(d, [a, b, c], node.shape, inner, scratch))
+
+    def _convolution(self, node: Node) -> None:
+        a, b, made = self.place(node.args[0]), self.place(node.args[1]), self.place(node)
+        x, w, y = {"conv": (a, b, made), "conv_input": (made, b, a), "conv_weight": (b, made, a)}[node.op]
+        d = name_of(node.dtype)
+        step = ConvolutionStep(node.op, d, x, w, y, node.extra, self._buffer("arena"))
+        step.scratch.nbytes = convolution.scratch_bytes(d, step.row())
+        self.recipe.steps.append(step)
 
     def _put(self, node: Node) -> None:
         """The base is copied, then a part of it is written over."""

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.cpu import entry, jit, matmul
+from ..backends.cpu import convolution, entry, jit, matmul
 from ..backends.cpu.render import Render, Scatter, module
 from ..ir.graph import Graph
 from ..ir.loops import Access, Kernel, Statement
 from ..ir.special import flatten, strided
-from .build import Buffer, CallStep, KernelStep, Place, ProductStep, ScatterStep, recipe
+from .build import Buffer, CallStep, ConvolutionStep, KernelStep, Place, ProductStep, ScatterStep, recipe
 from .expand import Uncompilable
 
 FREE_THREADS = 1 << 16  # elements of a program from which on other threads may run meanwhile
@@ -297,11 +297,20 @@ def product(s: ProductStep) -> tuple:
     for x, p, by in zip("abc", (a, b, c), strides):
         row |= {x: p.buffer.entry, f"{x}_off": p.offset, f"{x}_row": p.strides[-2], f"{x}_col": p.strides[-1]}
         row |= dict(zip((f"{x}_batch1", f"{x}_batch2"), [0] * len(pad) + by))
-    name = f"gemm_{s.dtype}"
-    key = ("gemm", s.dtype)
-    if key not in _functions:
-        _functions[key] = jit.functions(matmul.module(s.dtype), [name])[name]
-    return _functions[key], [row[x] for x in matmul.ROW], work
+    return library(matmul, f"gemm_{s.dtype}", s.dtype), [row[x] for x in matmul.ROW], work
+
+
+def convolve(s: ConvolutionStep) -> tuple:
+    row = s.row()
+    work = math.prod(s.y.shape) * math.prod(s.w.shape[1:])
+    return library(convolution, f"{s.kernel}_{s.dtype}", s.dtype), [row[x] for x in convolution.ROW], work
+
+
+def library(source, name: str, dtype: str) -> int:
+    """The address of a function of one of the backend's own modules."""
+    if name not in _functions:
+        _functions[name] = jit.functions(source.module(dtype), [name])[name]
+    return _functions[name]
 
 
 def _batches(s: ProductStep) -> tuple[list[int], list[list[int]]]:
@@ -339,4 +348,4 @@ def _looped(s: ProductStep, batch: list[int], strides: list[list[int]]) -> tuple
     return nest(KernelStep(kernel, [*batch, s.shape[-2], s.inner, s.shape[-1]], placed))
 
 
-NATIVE = {KernelStep: nest, ProductStep: product, ScatterStep: scatter}
+NATIVE = {KernelStep: nest, ProductStep: product, ScatterStep: scatter, ConvolutionStep: convolve}

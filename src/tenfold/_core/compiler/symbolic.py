@@ -104,6 +104,22 @@ class Array(Symbolic):
             raise Opaque(f"{op} of {self.dtype}")
         return Array(self.graph, self.graph.map(op, (self.node,), self.dtype), True)
 
+    def convolution(self, op: str, other, shape: tuple, geometry: tuple):
+        """A convolution of one or two dims, or its gradient: see backends/cpu/convolution.py."""
+        graph = self.graph
+        a, b = self.node, _node(graph, other)
+        stride, padding, dilation, groups = geometry
+        n = len(a.shape) - 2
+        small = n not in (1, 2) or 0 in a.shape or 0 in b.shape or 0 in shape
+        if small or a.dtype != b.dtype or a.dtype.kind != "f" or any(p < 0 for pair in padding for p in pair):
+            raise Opaque("a convolution of three dims, of nothing, or with negative padding")
+        if n == 1:  # two dims with one row
+            a, b = [graph.reshape(x, (*x.shape[:2], 1, x.shape[2])) for x in (a, b)]
+            stride, dilation, padding = (1, *stride), (1, *dilation), ((0, 0), *padding)
+        full = shape if n == 2 else (*shape[:2], 1, shape[2])
+        made = graph.make("conv", op, (a, b), full, a.dtype, (tuple(stride), tuple(padding), tuple(dilation), groups))
+        return Array(graph, graph.reshape(made, tuple(shape)), True)
+
     def summed_at(self, index, count: int):
         """Rows of zeros, so many, to which row i of this matrix is added at index[i]."""
         rows = self.node

@@ -9,6 +9,8 @@ A node is an array: shape, NumPy dtype, and how it comes about:
     reduce    sum, prod, max or min over the axes in `extra`, which the result does not have
     view      the operand's elements in another shape: a strided read of its contiguous memory
     matmul    products of matrices, (B..., M, K) and (B..., K, N)
+    conv      a two-dimensional convolution of the operands, or its gradient by one of them (`op`, as the kernels are called);
+              `extra` is (stride, padding, dilation, groups)
     take      rows of the first operand by the integers of the second: out[i..., j...] = x[index[i...], j...]
     window    a strided read of an input's memory that begins at a place that is data (the second operand, a number)
     scatter   sums of rows by number: out[index[i]] += rows[i], over `extra` rows that begin with 0

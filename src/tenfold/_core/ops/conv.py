@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import shape_text
+from ..ir.arrays import Symbolic
 from ..ir.dtypes import bool_
 from ..ir.shapes import Layout, contiguous_strides, layout, size
 from ..trace.handle import Tensor
@@ -65,6 +66,10 @@ def _first(x, sizes):
 @primitive(rule=_conv_rule, gradient=_conv_gradient, where="", name="_conv", grad_name="Convolution")
 def _conv(input, weight, stride, padding, dilation, groups):
     """Every window of the input (N, C, *) times every filter of the weight (M, C / groups, *)."""
+    if isinstance(input, Symbolic):
+        count = window_count(input.shape[2:], weight.shape[2:], stride, padding, dilation)
+        shape = (input.shape[0], weight.shape[0], *count)
+        return input.convolution("conv", weight, shape, (stride, padding, dilation, groups))
     kernel = weight.shape[2:]
     count = window_count(input.shape[2:], kernel, stride, padding, dilation)
     n, m = input.shape[0], weight.shape[0]
@@ -91,6 +96,9 @@ def _conv_input_gradient(gg, out, g, weight, sizes, stride, padding, dilation, g
 @primitive(rule=_conv_input_rule, gradient=_conv_input_gradient, where="", name="_conv_input", grad_name="Convolution")
 def _conv_input(g, weight, sizes, stride, padding, dilation, groups):
     """Every element of g (N, M, *) spreads its filter, times itself, over the input's places (N, C, *sizes)."""
+    if isinstance(g, Symbolic):
+        shape = (g.shape[0], weight.shape[1] * groups, *sizes)
+        return g.convolution("conv_input", weight, shape, (stride, padding, dilation, groups))
     n, m = g.shape[:2]
     kernel, count = weight.shape[2:], g.shape[2:]
     depth, places = volume(weight.shape[1:]), volume(count)
@@ -120,6 +128,9 @@ def _conv_weight_gradient(gg, out, g, input, kernel, stride, padding, dilation, 
 )
 def _conv_weight(g, input, kernel, stride, padding, dilation, groups):
     """For each place of a filter, the sum over the windows of g (N, M, *) times the input (N, C, *) there."""
+    if isinstance(g, Symbolic):
+        shape = (g.shape[1], input.shape[1] // groups, *kernel)
+        return g.convolution("conv_weight", input, shape, (stride, padding, dilation, groups))
     n, m = g.shape[:2]
     count = g.shape[2:]
     per_group = input.shape[1] // groups
