@@ -32,7 +32,7 @@ endef
 	$(call environment,.venv,-e '.[docs]')
 
 .venv-parity/stamp: pyproject.toml
-	$(call environment,.venv-parity,-e '.[dev$(comma)parity]')
+	$(call environment,.venv-parity,-e '.[dev$(comma)parity$(comma)bench]')
 
 .venv-lint/stamp: pyproject.toml
 	$(call environment,.venv-lint,'ruff==0.17.*')
@@ -67,7 +67,8 @@ docs: .venv/docs.stamp ## the course as pages in out/docs/, and the list of desi
 bench-record: .venv-parity/stamp ## Python time of recording, interleaved with PyTorch
 	.venv-parity/bin/python benchmarks/bench_record.py
 
-bench: bench-record ## all benchmarks
+bench: .venv-parity/stamp ## ordinary programs, interleaved with PyTorch; writes docs/benchmarks.md
+	.venv-parity/bin/python benchmarks/bench.py $(BENCH)
 
 record: .venv-parity/stamp ## PyTorch's results for the random programs that `make test` replays
 	.venv-parity/bin/python tests/differential/record.py
