@@ -7,13 +7,10 @@ and memory cost. A full run writes docs/benchmarks.md and docs/benchmarks.png; e
 import argparse
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's; tenfold's interpreter has no say over it
 
 import compiled
 import fresh

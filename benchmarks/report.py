@@ -110,4 +110,133 @@ def summary(rows):
 
 
 def write(results, folder):
-    pass
+    """Writes benchmarks.md and benchmarks.png from the figures of a full run."""
+    import plot
+
+    plot.ratios(results, folder / "benchmarks.png")
+    (folder / "benchmarks.md").write_text(page(results))
+    print(f"wrote {folder / 'benchmarks.md'} and {folder / 'benchmarks.png'}")
+
+
+def table(heads, rows):
+    """A table in Markdown; the first column is text, the others are figures."""
+    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def page(results):
+    rows, about = results["rows"], results["about"]
+    ran = {name: row for name, row in rows.items() if "error" not in row}
+    parts = [INTRODUCTION.format(about=about_line(about), outcome=outcome(ran))]
+    parts.append("## Speed\n\n" + speed_table(ran))
+    failed = [f"- `{name}`: {row['error']}" for name, row in rows.items() if "error" in row]
+    if failed:
+        parts.append("Not run:\n\n" + "\n".join(failed) + "\n")
+    if any("fresh" in row for row in ran.values()):
+        parts.append("## Start and memory\n\n" + start_table(ran))
+    if results.get("peers"):
+        parts.append("## JAX and tinygrad\n\n" + peers_table(results["peers"]))
+    worst = max((row.get("difference", 0.0) for row in ran.values()), default=0.0)
+    parts.append(HOW_TO_READ.format(rounds=about["rounds"], clock=about["clock"], worst=f"{worst:.0e}"))
+    return "\n".join(parts)
+
+
+def outcome(rows):
+    """What a reader wants to know first, in one sentence."""
+    one = {name: ratio(row, first_threads(row)) for name, row in rows.items()}
+    reached = [name for name, value in one.items() if value and value >= rows[name]["target"]]
+    slower = [name for name, value in one.items() if value and value < 0.95]
+    text = f"On one thread tenfold is **{times(geometric_mean(one.values()))} times** as fast as PyTorch eager (geometric mean"
+    text += f" of {len(one)} programs); {len(reached)} reach their target"
+    return text + (f", and {len(slower)} are slower than PyTorch." if slower else ", and none is slower than PyTorch.")
+
+
+def label(name, row):
+    return f"{row['title']} (`{name}`)"
+
+
+def speed_table(rows):
+    many = {most_threads(row) for row in rows.values() if most_threads(row) != first_threads(row)}
+    compiled = any("compile" in row for row in rows.values())
+    heads = ["workload", "tenfold µs", "PyTorch µs", "times faster", "target"]
+    heads += [f"on {count} threads" for count in sorted(many)]
+    heads += ["torch.compile (first step)"] if compiled else []
+    lines = []
+    for name, row in rows.items():
+        sides, value = row["µs"][first_threads(row)], ratio(row, first_threads(row))
+        shown = f"**{times(value)}**" if value and value >= row["target"] else times(value)
+        cell = [label(name, row), f"{sides['tenfold']:,.0f}", figure(sides.get("torch"), "{:,.0f}"), shown]
+        cell += [f"{row['target']:g}"] + [times(ratio(row, count)) for count in sorted(many)]
+        lines.append(cell + ([compile_cell(row)] if compiled else []))
+    means = [geometric_mean(ratio(row, first_threads(row)) for row in rows.values())]
+    means += [geometric_mean(row["target"] for row in rows.values())]
+    means += [geometric_mean(ratio(row, count) for row in rows.values()) for count in sorted(many)]
+    lines.append(["**geometric mean**", "", "", *map(times, means)] + ([""] if compiled else []))
+    return table(heads, lines)
+
+
+def start_table(rows):
+    heads = [
+        "workload",
+        "first step, ms",
+        "PyTorch",
+        "to the 20th step, s: cold",
+        "warm",
+        "PyTorch",
+        "peak MiB",
+        "PyTorch",
+    ]
+    lines = []
+    for name, row in rows.items():
+        first = [figure(of(row, side, "first_step_s", 1e3), "{:,.1f}") for side in ("tenfold", "torch")]
+        to_20 = [figure(of(row, side, "start_to_20_s")) for side in ("tenfold_cold", "tenfold", "torch")]
+        peak = [figure(of(row, side, "peak_mib"), "{:,.0f}") for side in ("tenfold", "torch")]
+        lines.append([label(name, row), *first, *to_20, *peak])
+    return table(heads, lines)
+
+
+def peers_table(peers):
+    """Hand-written equivalents under other frameworks: µs for a step, and the first step."""
+    names = list(peers["rows"])
+    sides = list(dict.fromkeys(side for row in peers["rows"].values() for side in row))
+    lines = []
+    for side in sides:
+        found = [peers["rows"][name].get(side) for name in names]
+        shown = [f"{got['µs']:,.0f} ({got['first_step_s']:.2f})" if got and "µs" in got else "-" for got in found]
+        lines.append([SIDES[side] + f" {peers['versions'][side]}", *shown])
+    return table(["µs a step (first step, s)", *[f"`{name}`" for name in names]], lines)
+
+
+SIDES = {"tenfold": "tenfold", "torch": "PyTorch eager", "jax": "JAX, jitted", "tinygrad": "tinygrad, TinyJit"}
+
+INTRODUCTION = """# Benchmarks
+
+Made by `make bench`; do not edit. Ordinary programs, written once against PyTorch's API and run unmodified under both.
+
+Measured {about}.
+
+{outcome}
+
+![How many times faster than PyTorch eager, on one thread](benchmarks.png)
+"""
+
+HOW_TO_READ = """## How to read this
+
+- **The programs** are in [benchmarks/programs](../benchmarks/programs). A step is what a training loop does: forward,
+  backward, the optimizer's step, and reading the loss. A name in brackets is what `make bench BENCH='--only NAME'` takes.
+- **Times** are microseconds of {clock} time for one step. Both sides live in one process and take turns, burst by burst,
+  with the same number of steps; the best of up to {rounds} bursts counts, since other work on a machine only adds time.
+  Differences under 5 % (10 % below 2 ms) are noise.
+- **Times faster** is PyTorch's time divided by tenfold's; bold where the target is reached. The targets were set before
+  the compiler was written.
+- **The same numbers.** Both sides start from the same seed. The losses of the first five steps are compared in each run:
+  the largest relative difference was {worst}. A run in which they differ by more than the tolerance of
+  the workload (1e-5 unless it says why not) fails.
+- **First step**, **to the 20th step** and **peak memory** are of a fresh process. "Cold" starts with an empty folder of
+  compiled kernels, "warm" with what the last process left there. The time to the 20th step runs from the start of the
+  process, imports included. A first step under tenfold includes setting up the weights, which PyTorch does before it.
+- **torch.compile** is how many times faster than eager PyTorch it makes the same step, measured in a process of its own,
+  and how long its first step takes with an empty cache.
+- **JAX and tinygrad** run equivalents written by hand ([benchmarks/peers.py](../benchmarks/peers.py)) from the same
+  weights, with the same losses; all sides in turns in one process that is held to one core. `make bench-peers`.
+"""

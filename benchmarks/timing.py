@@ -6,6 +6,7 @@ work; the best burst of each counts, since a busy machine only ever adds time.""
 import gc
 import importlib
 import math
+import os
 import time
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -18,6 +19,9 @@ PAUSE = 0.03  # after a burst on several threads: OpenMP's workers spin for a wh
 
 def sides():
     """name -> module, for what is installed of tenfold and torch."""
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # NumPy's own threads: tenfold's interpreter has no say over them
     found = {"tenfold": importlib.import_module("tenfold")}
     try:
         found["torch"] = importlib.import_module("torch")

@@ -19,7 +19,7 @@ class Workload:
     build: object
     quick: dict = field(default_factory=dict)  # the arguments of `build` at sizes for a test
     burst: int = 1  # steps that belong together, because their sizes differ: a burst is a multiple of it
-    tolerance: float = 1e-4
+    tolerance: float = 1e-5
     why: str = ""  # the reason for a wider tolerance
 
     def at(self, quick):
