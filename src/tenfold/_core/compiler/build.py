@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backends.cpu import convolution
 from ..backends.cpu.matmul import scratch_bytes
-from ..ir.arrays import Node, contiguous
+from ..ir.arrays import Node, contiguous, covers
 from ..ir.graph import Graph
 from ..ir.loops import Access, Kernel, Statement, name_of
 from .expand import Call, Expansion, Uncompilable
@@ -317,13 +317,13 @@ class Builder:
         self.recipe.steps.append(step)
 
     def _put(self, node: Node) -> None:
-        """The base is copied, then a part of it is written over."""
-        base, value = node.args
-        strides, offset = node.extra
+        """The base is copied, unless nothing of it is left; then the pieces are written over it."""
         memory = self.memory(node)
         d = name_of(node.dtype)
-        self._copy(base, node.shape, memory, 0, contiguous(node.shape), d)
-        self._copy(value, value.shape, memory, offset, strides, d)
+        if not covers(node):
+            self._copy(node.args[0], node.shape, memory, 0, contiguous(node.shape), d)
+        for value, (strides, offset) in zip(node.args[1:], node.extra):
+            self._copy(value, value.shape, memory, offset, strides, d)
 
     def _scatter(self, node: Node) -> None:
         """Zeros, to which rows are added one after the other."""
@@ -470,7 +470,7 @@ class Nest:
         dims = [d for d in range(n) if self.domain[d] != 1]
         if not dims:
             return self._made([1], ["k" if not self.axes else "r"], [(0,)] * len(self.accesses))
-        best = max(dims, key=lambda d: (sum(s[d] == 1 for _, s, *_ in self.accesses), d))
+        best = max(dims, key=lambda d: (sum([_reach(self.domain, s) for _, s, *_ in self.accesses if s[d] == 1]), d))
         rest = [d for d in dims if d != best]
         order = [d for d in rest if d not in self.axes] + [d for d in rest if d in self.axes] + [best]
         sizes = [self.domain[d] for d in order]
@@ -499,6 +499,14 @@ class Nest:
             placed.append((p.buffer, p.offset, s, stride, rows))
         kernel = Kernel("".join(kinds), tuple(accesses), tuple(self.body), tuple(self.stores), tuple(self.folds))
         return KernelStep(kernel, sizes, placed)
+
+
+def _reach(sizes, strides) -> int:
+    """How many elements an access reads."""
+    n = 1
+    for size, stride in zip(sizes, strides):
+        n *= size if stride else 1
+    return n
 
 
 def recipe(graph: Graph, results) -> Recipe:

@@ -242,7 +242,7 @@ def _put(graph: Arrays, base: Node, value: Node, shape: tuple, strides: tuple, o
     if offset < 0 or offset + reach >= max(base.size, 1):
         raise Opaque("a write outside its storage")
     value = graph.reshape(value, shape)
-    return graph.make("put", None, (base, value), base.shape, base.dtype, (strides, offset))
+    return graph.put(base, [(value, strides, offset)])
 
 
 def _write(graph: Arrays, spec: Spec, args: list[Node]) -> Node:

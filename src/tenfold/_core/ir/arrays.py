@@ -15,7 +15,7 @@ A node is an array: shape, NumPy dtype, and how it comes about:
     window    a strided read of an input's memory that begins at a place that is data (the second operand, a number)
     scatter   sums of rows by number: out[index[i]] += rows[i], over `extra` rows that begin with 0
     call      what the interpreter does: the k-th result of a Spec's function of arrays
-    put       the first operand with a strided part replaced by the second
+    put       the first operand with strided parts replaced by the others, one after the other
 
 Equal nodes are one node. `text` prints a graph."""
 
@@ -117,8 +117,32 @@ class Arrays:
         return self.make("const", None, (), (), dtype, value, repr(value))
 
     def map(self, op: str, args: tuple, dtype) -> Node:
+        if op == "add":
+            found = self.sum_of_puts(*args)
+            if found is not None:
+                return found
         shape = args[0].shape if len(args) == 1 else np.broadcast_shapes(*[a.shape for a in args])
         return self.make("map", op, args, shape, np.dtype(dtype))
+
+    def put(self, base: Node, pieces: list[tuple[Node, tuple, int]]) -> Node:
+        """base with pieces (array, strides, offset) written over it in order."""
+        extra = tuple([(tuple(strides), offset) for _, strides, offset in pieces])
+        return self.make("put", None, (base, *[x for x, _, _ in pieces]), base.shape, base.dtype, extra)
+
+    def sum_of_puts(self, a: Node, b: Node) -> Node | None:
+        """a + b where both are zeros with pieces in them, in other places: all pieces in one array."""
+        if (
+            a.kind != "put"
+            or b.kind != "put"
+            or a.shape != b.shape
+            or not (is_zeros(a.args[0]) and is_zeros(b.args[0]))
+        ):
+            return None
+        mine, others = [boxes(x) for x in (a, b)]
+        if mine is None or others is None or any(not _apart(x, y) for x in mine for y in others):
+            return None
+        pieces = [(v, *place) for x in (a, b) for v, place in zip(x.args[1:], x.extra)]
+        return self.put(a.args[0], pieces)
 
     def cast(self, x: Node, dtype) -> Node:
         dtype = np.dtype(dtype)
@@ -164,6 +188,57 @@ def contiguous(shape) -> tuple[int, ...]:
         out.append(step)
         step *= max(n, 1)
     return tuple(reversed(out))
+
+
+def is_zeros(x: Node) -> bool:
+    while x.kind == "view":
+        x = x.args[0]
+    return x.kind == "const" and not x.shape and x.extra == 0
+
+
+def box(base: tuple, shape: tuple, strides: tuple, offset: int) -> list[tuple[int, int]] | None:
+    """The first and last place along each dim of contiguous memory that a strided part reaches; None where it is no box."""
+    own = contiguous(base)
+    at = []
+    for step in own:
+        place, offset = divmod(offset, step)
+        at.append((place, place))
+    for n, s in zip(shape, strides):
+        if n == 1:
+            continue
+        d = next((d for d, step in enumerate(own) if s and s % step == 0 and base[d] != 1), None)
+        if d is None or at[d][1] != at[d][0]:
+            return None
+        last = at[d][0] + s // own[d] * (n - 1)
+        if last >= base[d]:  # it goes on in the next row: a box of whole rows does
+            if s != own[d] or at[d][0] or n % base[d] or not d or at[d - 1][1] != at[d - 1][0]:
+                return None
+            rows = n // base[d]
+            at[d] = (0, base[d] - 1)
+            at[d - 1] = (at[d - 1][0], at[d - 1][0] + rows - 1)
+            if at[d - 1][1] >= base[d - 1]:
+                return None
+            continue
+        at[d] = (at[d][0], last)
+    return at
+
+
+def boxes(put: Node) -> list | None:
+    """The boxes of a put's pieces, or None."""
+    found = [box(put.shape, v.shape, strides, offset) for v, (strides, offset) in zip(put.args[1:], put.extra)]
+    return None if None in found else found
+
+
+def covers(put: Node) -> bool:
+    """Whether the pieces leave nothing of what they are put over."""
+    found = boxes(put)
+    if found is None or sum(v.size for v in put.args[1:]) != put.size:
+        return False
+    return all(_apart(x, y) for i, x in enumerate(found) for y in found[:i])
+
+
+def _apart(x, y) -> bool:
+    return any(a[1] < b[0] or b[1] < a[0] for a, b in zip(x, y))
 
 
 def composed(inner_shape, inner_strides, shape, strides, offset: int):
