@@ -18,7 +18,8 @@ from ..ir import shapes
 from ..ir.operation import TENSOR, Operation, freeze
 from ..ir.shapes import Layout, Size, layout
 from ..trace import walk as walking
-from ..trace.handle import NUMBER, Storage, Tensor, Walk, fresh, layout_of, new, placed, tls
+from ..trace.bundle import Bundle, Gradients
+from ..trace.handle import NUMBER, Storage, Tensor, Value, Walk, fresh, layout_of, new, placed, tls
 from ..trace.macro import build_tree
 from ..trace.walk import ONE, TWO, cut_if_long, edge, resolve
 
@@ -40,17 +41,18 @@ def generic(op: Operation) -> Callable:
             for a, e in zip(args, nx.call):
                 if a is e:
                     continue
+                kind = type(a)
+                if kind is float or kind is int:
+                    if NUMBER[kind] is e:
+                        w.scalars[k] = a
+                        k += 1
+                        continue
+                    break
                 try:
                     if e is not None and a._val is e:
                         continue
                 except AttributeError:
-                    kind = type(a)
-                    if kind is float or kind is int:
-                        if NUMBER[kind] is e:
-                            w.scalars[k] = a
-                            k += 1
-                            continue
-                    elif type(e) is _Sequence and len(a) == len(e) and _same_values(a, e):
+                    if type(e) is _Sequence and len(a) == len(e) and _same_values(a, e):
                         continue
                 break
             else:
@@ -74,7 +76,7 @@ class Results(Sequence):
 
     __slots__ = ("_handles", "values", "walk")
 
-    def __init__(self, values: list, walk: Walk):
+    def __init__(self, values: tuple, walk: Walk):
         self.values = values
         self.walk = walk
         self._handles: list | None = None
@@ -98,17 +100,34 @@ def results_of(op: Operation, tree, nx, w: Walk):
     """The results of an edge, nested as its body nests them."""
     if not op.lazy or w.body or w.eager:
         return build_tree(tree, [fresh(v, w) for v in nx.outs])
-    it = iter(nx.outs)
-    return _lazily(tree, it, w)
+    if nx.aux is None:
+        nx.aux = _grouped(tree, iter(nx.outs))
+    return _lazily(nx.aux, w)
 
 
-def _lazily(x, it, w: Walk):
+class _Row(tuple):
+    """Values of a list of results."""
+
+
+def _grouped(x, it):
+    """The nesting with values in place of TENSOR, lists of them as rows: made once for an edge."""
     if x is TENSOR:
-        return fresh(next(it), w)
+        return next(it)
     if isinstance(x, list) and x and x.count(TENSOR) == len(x):
-        return Results(list(islice(it, len(x))), w)
+        return _Row(islice(it, len(x)))
     if isinstance(x, (list, tuple)):
-        items = [_lazily(y, it, w) for y in x]
+        items = [_grouped(y, it) for y in x]
+        return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
+    return x
+
+
+def _lazily(x, w: Walk):
+    if type(x) is _Row:
+        return Results(x, w)
+    if type(x) is Value:
+        return fresh(x, w)
+    if isinstance(x, (list, tuple)):
+        items = [_lazily(y, w) for y in x]
         return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
     return x
 
@@ -141,7 +160,9 @@ def _again(op: Operation, args, kwargs, w: Walk):
                     return _slow(op, args, kwargs, w, ())
                 v = resolve(a, w)
             values.append(v)
-        elif type(a) is list or type(a) is tuple:
+        elif type(a) is Gradients or type(a) is Bundle and a._val is not None:
+            values.append(a._val)
+        elif type(a) is list or type(a) is tuple or type(a) is Bundle:
             try:
                 values.append([x._val if x._val is not None else resolve(x, w) for x in a] if a else a)
             except (AttributeError, NotRecorded):  # not all are tensors, or they are on `meta`
@@ -205,6 +226,10 @@ def _slow(op: Operation, args, kwargs, w: Walk, known: Any):
             static.append(TENSOR)
             expected.append(v)
             numbers_by_keyword = numbers_by_keyword or i >= len(args)
+        elif (type(a) is Bundle or type(a) is Gradients) and a._val is not None:
+            values += a._val
+            static.append(tuple([TENSOR] * len(a)))
+            expected.append(a._val)
         elif isinstance(a, (list, tuple)) and not isinstance(a, Size) and _has_tensor(a):
             if any(layout_of(t).device == "meta" for t in _tensors(a)):
                 return _on_meta(op, full)

@@ -50,6 +50,7 @@ from ..ir.special import (
     convert,
 )
 from ..trace import walk as walking
+from ..trace.bundle import Bundle, Gradients
 from ..trace.control import end_walk
 from ..trace.handle import Tensor, Value, fresh, layout_of, requires_grad, tls
 from ..trace.macro import Composition
@@ -261,8 +262,19 @@ def composite(fn: Callable | None = None, *, data=(), name: str | None = None):
 def assign(tensors: Sequence[Tensor], values: Sequence) -> None:
     """Each tensor's storage gets the value of the other (same shape and dtype) in place, without gradients.
 
-    Args: values: tensors, or sequences of tensors that are taken one after the other."""
+    Args:
+        tensors: tensors, or bundles: each has its values in one item of `values`, and the walk must end before they are read.
+        values: tensors, or sequences of tensors that are taken one after the other."""
     w = tls.walk
+    if tensors and type(tensors[0]) is Bundle:
+        pairs = [
+            (t, v)
+            for t, v in zip(tensors, values)
+            if not (type(v) is Results and v._handles is None and v.walk is w and t.write(v.values, w))
+        ]
+        if not pairs:
+            return
+        tensors, values = [t for bundle, _ in pairs for t in bundle], [v for _, v in pairs]
     new_values: list = []
     for v in values:
         if type(v) is Results and v._handles is None and v.walk is w:
@@ -275,7 +287,8 @@ def assign(tensors: Sequence[Tensor], values: Sequence) -> None:
     if mode:
         walking.set_mode(False)
     try:
-        for t, v in zip(tensors, new_values):
+        for k, t in enumerate(tensors):
+            v = new_values[k]
             value = v if type(v) is Value else v._val
             st = t._st
             if (
@@ -285,15 +298,25 @@ def assign(tensors: Sequence[Tensor], values: Sequence) -> None:
             ):  # fmt: skip
                 if st.val is None:
                     w.storages.append(st)
+                if st.bundle is not None:
+                    walking.touch(st)
                 st.prev = (st.val, st.prev)
                 st.val = value
                 t._val = None
             else:
-                handle = fresh(v, w) if type(v) is Value else v
+                for j in range(k, len(new_values)):  # writing may end the walk: handles outlive it
+                    if type(new_values[j]) is Value:
+                        new_values[j] = fresh(new_values[j], w)
+                handle = new_values[k]
                 overwrite(t, walking.detach(handle) if requires_grad(handle) else handle)
     finally:
         if mode:
             walking.set_mode(True)
+
+
+def lend(bundle: Bundle | Gradients) -> bool:
+    """Lets a bundle take part in an operation as one operand, before the walk ends. False: its tensors will, one by one."""
+    return bundle.lend(tls.walk)
 
 
 def primitive(*, rule, kernel=None, where="", aliases=(), data=(), gradient=None, inplace=False, out=False, name=None, raw=False, effect=False,
@@ -504,6 +527,8 @@ def _number_converter(target: np.dtype) -> Callable:
 
 publish(composite, "composite", "torch")
 publish(assign, "assign", "torch")
+publish(lend, "lend", "torch")
+publish(Bundle, "Bundle", "torch")
 publish(end_walk, "end_walk", "torch")
 
 for _op in (ACCUMULATE, CAST, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, SUM_TO, UNREAD, WRITE, ZEROS):

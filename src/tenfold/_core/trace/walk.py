@@ -15,7 +15,7 @@ from .. import config
 from ..ir.dtypes import BY_NAME, from_numpy
 from ..ir.operation import TENSOR, Operation, Spec, spec_of
 from ..ir.shapes import Layout, flat, layout
-from ..ir.special import ENTRY, GRAFT, LEAF, MODE, READ, RELAYOUT, STOP, WRITE, strided
+from ..ir.special import ENTER_ALL, ENTRY, GRAFT, LEAF, MODE, READ, RELAYOUT, STOP, WRITE, strided
 from .handle import NUMBER, Node, Storage, Tensor, Value, Walk, no_value, placed, tls
 
 
@@ -26,7 +26,7 @@ def _unset(*args):
 flush: Callable[[Walk], None] = _unset  # set by flush.py
 foreign: Callable[[Tensor, Walk], Value] = _unset  # set by flush.py: the value of a handle of another thread's walk
 
-PLAIN = (ENTRY, MODE)  # edges without an operation that need no planning
+PLAIN = (ENTRY, ENTER_ALL, MODE)  # edges without an operation that need no planning
 ONE = (TENSOR,)
 TWO = (TENSOR, TENSOR)
 
@@ -190,6 +190,10 @@ def resolve(t: Tensor, w: Walk) -> Value:
             and (leaf is None or leaf is t)
             and not t._det
         ):
+            if st.bundle is not None:
+                bundle = st.bundle()
+                if bundle is not None and bundle.enter(w) and t._val is not None:
+                    return t._val
             v = enter(st, lay, w, leaf) if st.hist is None or leaf is None else None  # the usual case, shortly
             if v is not None:
                 t._val = v
@@ -383,8 +387,17 @@ def place(t: Tensor) -> Storage:
         t._det = False
         t._how = None
         t._st = st
+    elif st.bundle is not None:
+        touch(st)
     t._val = None
     return st
+
+
+def touch(st: Storage) -> None:
+    """Something may be done to the storage, or to a tensor on it: its bundle has to look whether it is still a plain one."""
+    bundle = st.bundle()
+    if bundle is not None:
+        bundle.tidy = False
 
 
 def view(t: Tensor, lay: Layout, delta: int, how: str | None) -> Tensor:
@@ -440,6 +453,8 @@ def write(t: Tensor, v: Value, w: Walk) -> None:
             t._val = graft(v, old, w) if old.rg and not w.at.mode else v
             return
         st = place(t)
+    if st.bundle is not None:
+        touch(st)
     lay = t._lay
     outside = not w.at.mode or t._det
     whole = not st.shared and t._off == 0 and lay.contig and lay.numel == st.size and not st.exported
