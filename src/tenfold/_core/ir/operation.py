@@ -121,6 +121,7 @@ class Operation:
         self.early: Callable | None = (
             None  # early(arguments) checks values that are at hand, where the call is not a repeated one
         )
+        self.with_out: Callable | None = None  # with_out(arguments, keywords) is the call with the keyword `out`
         self.takes: list = []  # of the operands that are checked: (position, name, whether a number will do)
 
     def __repr__(self) -> str:

@@ -47,16 +47,21 @@ def generic(op: Operation) -> Callable:
                         w.scalars[k] = a
                         k += 1
                         continue
+                    if type(e) is kind and a == e and (kind is int or a != 0.0):
+                        continue
                     break
                 try:
                     if e is not None and a._val is e:
                         continue
                 except AttributeError:
-                    if type(e) is _Sequence and len(a) == len(e) and _same_values(a, e):
+                    if type(e) is _Sequence:
+                        if len(a) == len(e) and _same_values(a, e):
+                            continue
+                    elif _same_static(a, e):
                         continue
                 break
             else:
-                if _same_keywords(kwargs, nx.kwcall):
+                if not kwargs and not nx.kwcall and nx.kwcall is not None or _same_keywords(kwargs, nx.kwcall):
                     w.at = nx
                     tree = nx.spec.tree
                     if tree is None:
@@ -69,6 +74,21 @@ def generic(op: Operation) -> Callable:
         return _again(op, args, kwargs, w)
 
     return call
+
+
+def _same_static(a, e) -> bool:
+    """Whether two static arguments are the same ints or strings, or tuples or lists of such."""
+    kind = type(a)
+    if kind is not type(e):
+        return False
+    if kind is str or kind is int:
+        return a == e
+    if kind is not tuple and kind is not Size and kind is not list or len(a) != len(e):
+        return False
+    for x, y in zip(a, e):
+        if x is not y and not (type(x) is int and type(y) is int and x == y):
+            return False
+    return True
 
 
 class Results(Sequence):
@@ -144,13 +164,15 @@ def _same_keywords(given: dict, expected: dict | None) -> bool:
         return False
     for k, v in given.items():
         e = expected.get(k, _NEVER)
-        if v is not e and (e is None or getattr(v, "_val", None) is not e):
+        if v is not e and (e is None or getattr(v, "_val", None) is not e) and not _same_static(v, e):
             return False
     return True
 
 
 def _again(op: Operation, args, kwargs, w: Walk):
     """The second try: storages that were not on the walk yet enter it, and then the expected edge may follow after all."""
+    if "out" in kwargs and op.with_out is not None:
+        return op.with_out(args, kwargs)
     values = []
     for a in args:
         if isinstance(a, Tensor):
@@ -182,6 +204,8 @@ def _again(op: Operation, args, kwargs, w: Walk):
             elif (kind is float or kind is int) and NUMBER[kind] is e:
                 w.scalars[k] = a
                 k += 1
+                continue
+            if _same_static(a, e):
                 continue
             break
         else:
@@ -244,14 +268,13 @@ def _slow(op: Operation, args, kwargs, w: Walk, known: Any):
             expected.append(_Sequence(found) if flat else _NEVER)
         else:
             static.append(a)
-            expected.append(a)
+            expected.append(list(a) if type(a) is list else a)  # the caller's list may change
     key = tuple(static)
     nx = edge(w, op, tuple(values), key, freeze(key), None, len(data))
     if data:
         w.scalars[nx.k : nx.k + len(data)] = data
-    if nx.call is None:
-        nx.call = tuple(expected[: len(args)])
-        nx.kwcall = None if numbers_by_keyword else {k: expected[op.position[k]] for k in kwargs}
+    nx.call = tuple(expected[: len(args)])  # as it was written last time
+    nx.kwcall = None if numbers_by_keyword else {k: expected[op.position[k]] for k in kwargs}
     spec = nx.spec
     if spec.tree is None:
         r = fresh(nx.out, w)
@@ -356,7 +379,9 @@ def meta_tensor(lay: Layout) -> Tensor:
 
 
 def unary(op: Operation) -> Callable:
-    def call(input):
+    def call(input, *, out=None):
+        if out is not None:
+            return _again(op, (input,), {"out": out}, tls.walk)
         w = tls.walk
         nx = w.at.nxt
         try:
@@ -386,7 +411,9 @@ def unary(op: Operation) -> Callable:
 
 
 def binary(op: Operation) -> Callable:
-    def call(input, other):
+    def call(input, other, *, out=None):
+        if out is not None:
+            return _again(op, (input, other), {"out": out}, tls.walk)
         w = tls.walk
         nx = w.at.nxt
         if nx.op is op:

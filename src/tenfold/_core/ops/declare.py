@@ -79,7 +79,9 @@ def _finish(
     op.call = call
     op.public = name
     OPERATIONS[op.name] = op
-    f = _with_out(call, name) if out else call
+    f = call
+    if out:
+        op.with_out = _with_out(call, name)
     describe(f, fn, name, out)
     f.operation = op
     publish(f, name, where, aliases)
@@ -102,10 +104,11 @@ def describe(f: Callable, fn: Callable, name: str, out: bool) -> None:
 
 
 def _with_out(call: Callable, name: str) -> Callable:
-    def f(*args, out=None, **kwargs):
-        if out is None:
-            return call(*args, **kwargs)
-        return store_out(out, call(*args, **kwargs), name)
+    def f(args, kwargs):
+        kwargs = dict(kwargs)
+        out = kwargs.pop("out")
+        result = call(*args, **kwargs)
+        return result if out is None else store_out(out, result, name)
 
     return f
 
