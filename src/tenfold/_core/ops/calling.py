@@ -235,7 +235,10 @@ def _slow(op: Operation, args, kwargs, w: Walk, known: Any):
     expected: list = []
     numbers_by_keyword = False
     for i, a in enumerate(full):
-        if isinstance(a, Tensor):
+        if a is None:
+            static.append(None)
+            expected.append(None)
+        elif isinstance(a, Tensor):
             if layout_of(a).device == "meta":
                 return _on_meta(op, full)
             v = known[i] if i < count else resolve(a, w)

@@ -352,6 +352,9 @@ def function(fn: Callable | None = None, *, where="torch Tensor", aliases=(), na
 def promoted(lays: Sequence[Layout]) -> dtype:
     """The dtype of a result: tensors with dims come before 0-d tensors, and those before Python numbers, where the kind
     (bool, int, float, complex) of the lesser is not higher."""
+    first = lays[0].dtype
+    if all([l.dtype is first for l in lays]):
+        return first
     dims = zero = number = None
     for l in lays:
         if l.number:
@@ -435,6 +438,8 @@ def elementwise(*, kind="same", where="torch Tensor", aliases=(), gradient=None,
             differentiable=differentiable,
             grad_name=grad_name,
         )
+        if len(operands) == len(op.params):
+            op.made = {}
         op.takes = [(i, n, n in numbers.split() or n not in required) for i, n in enumerate(op.params) if n in operands]
         call = unary(op) if op.params == ("input",) else binary(op) if op.params == ("input", "other") else generic(op)
         return _finish(call, op, fn, op_name, where, aliases, inplace, out)
@@ -456,6 +461,8 @@ def pointwise_layout(lays: Sequence[Layout], d: dtype) -> Layout:
         l = lays[0]
         if l.number:
             return shapes.number(_KIND_OF[d.category])
+        if l.plain and l.dtype is d:
+            return l
         return layout(
             l.shape, None if l.contig else l.strides if l.dense else result_strides(l.shape, lays), d, l.device
         )
@@ -463,7 +470,9 @@ def pointwise_layout(lays: Sequence[Layout], d: dtype) -> Layout:
     if not tensors:
         return shapes.number(_KIND_OF[d.category])
     first = tensors[0]
-    if all(l.shape == first.shape and l.contig for l in tensors):
+    if all([l.contig and l.shape == first.shape for l in tensors]):
+        if first.plain and first.dtype is d:
+            return first
         return layout(first.shape, None, d, first.device)
     shape = broadcast_shapes(*[l.shape for l in tensors])
     return layout(shape, result_strides(shape, tensors), d, first.device)

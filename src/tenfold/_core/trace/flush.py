@@ -332,8 +332,13 @@ def make_own(values: list, asked: Asked, w: Walk, end: Node) -> None:
         or m.ndim > 1 and not m.flags.c_contiguous
     ]  # fmt: skip
     if rest or asked.odd:
-        taken = owners(w, end)
+        taken = None
         for k in {*rest, *asked.odd}:
+            if isinstance(values[k], np.generic):
+                values[k] = np.ascontiguousarray(values[k])  # an array of its own
+                continue
+            if taken is None:
+                taken = owners(w, end)
             values[k] = own(flatten(values[k], asked.values[k].lay), taken)
 
 

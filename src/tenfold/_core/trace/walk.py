@@ -85,7 +85,8 @@ def grow(
     nx.nbytes += nbytes
     nx.outs = tuple(outs)
     nx.out = outs[0] if outs else None
-    room(w, nx)
+    if nx.nscal > len(w.scalars) or nx.nin > len(w.inputs) or nx.nleaf > len(w.leaves):
+        room(w, nx)
     nx.line = user_line(w)
     p.kids[op, frozen, args] = nx
     w.nodes += 1
@@ -132,7 +133,7 @@ _own_globals: dict[int, bool] = {}  # id of a module's globals -> whether it is 
 
 
 def user_line(w: Walk | None = None) -> tuple | None:
-    """Where the program calls tenfold: (code, line number)."""
+    """Where the program calls tenfold: (code, position in it); `line_text` finds the line."""
     if w is not None and w.body:
         return None
     f = sys._getframe(2)
@@ -144,13 +145,17 @@ def user_line(w: Walk | None = None) -> tuple | None:
             if own:  # a user's globals may die, and their id come back
                 _own_globals[id(scope)] = True
         if not own:
-            return (f.f_code, f.f_lineno)
+            return (f.f_code, f.f_lasti)
         f = f.f_back
     return None
 
 
 def line_text(line: tuple | None) -> str:
-    return f"{line[0].co_filename}:{line[1]}" if line is not None else "an unknown place"
+    if line is None:
+        return "an unknown place"
+    code, position = line
+    number = next((n for start, end, n in code.co_lines() if start <= position < end), code.co_firstlineno)
+    return f"{code.co_filename}:{number}"
 
 
 def cut_if_long(w: Walk) -> bool:
@@ -201,6 +206,8 @@ def resolve(t: Tensor, w: Walk) -> Value:
                 return v
     elif st.val.node.walk is not w:
         return foreign(t, w)
+    elif leaf is None and st.mem is None and st.shared and not t._det:  # a view of what was born on this walk
+        return read(st.val, lay, t._off, False, w)
     if leaf is not None and leaf is not t:
         if leaf._leaf is None:
             t._leaf = leaf = None
