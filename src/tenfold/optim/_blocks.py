@@ -178,6 +178,7 @@ class Block:
         "is_complex",
         "keys",
         "params",
+        "state",
         "states",
         "targets",
         "tensors",
@@ -198,13 +199,15 @@ class Block:
         self.targets: dict[tuple[str, ...], list] = {}
         self.index, self.keys, self.states = map(list, zip(*rows))
         self.is_complex = self.keys[0].dtype.is_complex
-        self.params = self.real(self.keys)
+        self.params = self.bundled(self.keys)
         self.grads: list = []
         self.whole = whole
         self.counters = counters
         self.dtypes = dtypes
         names = [name for name in kinds(self.states[0]) if name not in counters]
-        self.tensors = {name: self.real([dict.__getitem__(s, name) for s in self.states]) for name in names}
+        kept = [self.real([dict.__getitem__(s, name) for s in self.states]) for name in names]
+        self.state = self.bundled(*kept)
+        self.tensors = dict(zip(names, self.state.parts if len(names) > 1 else [self.state]))
 
     def __getitem__(self, name: str) -> list | None:
         return self.tensors.get(name)
@@ -214,6 +217,24 @@ class Block:
         if not self.is_complex:
             return tensors
         return [torch.view_as_real(t) if t.dtype.is_complex else t for t in tensors]
+
+    def bundled(self, *lists: list) -> torch.Bundle:
+        """The tensors as a bundle: they go through walks together."""
+        return torch.Bundle(*map(self.real, lists))
+
+    def take_together(self) -> bool:
+        """Choose this block's gradients, where they are still together since backward."""
+        grads = self.params.grads
+        if grads is None or self.group.get("differentiable") or not torch.lend(grads):
+            return False
+        self.grads = grads
+        return True
+
+    def lend(self) -> None:
+        """Let parameters and state take part in the next update as lists."""
+        if not self.group.get("differentiable"):
+            torch.lend(self.params)
+            torch.lend(self.state)
 
     def take(self, grads: list) -> None:
         """Choose this block's gradients from those of the whole group."""
@@ -231,11 +252,11 @@ class Block:
         names = tuple(state)
         old = self.targets.get(names)
         if old is None:
-            old = self.targets[names] = list(chain(self.params, *(self.tensors[name] for name in names)))
+            old = self.targets[names] = [self.params, *(self.tensors[name] for name in names)]
         if not self.group.get("differentiable"):
             torch.assign(old, (params, *state.values()))
             return
-        for tensor, value in zip(old, chain(params, *state.values())):  # a write that gradients pass through
+        for tensor, value in zip(chain(*old), chain(params, *state.values())):  # a write that gradients pass through
             tensor.copy_(value)
 
     def add(self, name: str, tensors: list) -> None:
@@ -248,19 +269,38 @@ class Block:
 class GroupPlan:
     """The blocks of one param group, and what must still be true for them to serve another step."""
 
-    __slots__ = ("blocks", "grad_types", "group", "params")
+    __slots__ = ("blocks", "grad_types", "group", "params", "rest")
 
     def __init__(self, group: dict, params: list, grad_types: list[type], blocks: list[Block]) -> None:
         self.group = group
         self.params = params
         self.grad_types = grad_types  # None's where there is no gradient; empty if the plan is for one step only
         self.blocks = blocks
+        # those without a gradient
+        taken = {id(p) for block in blocks for p in block.keys}
+        self.rest = [p for p in params if id(p) not in taken]
+
+    def forget_grads(self, group: dict) -> bool:
+        """Forget the gradients where they are still together; False where they are not."""
+        params = group["params"]
+        if len(params) != len(self.params) or not all(map(is_, params, self.params)):
+            return False
+        together = [block.params.grads for block in self.blocks]
+        if any([grads is None or not grads.whole for grads in together]):
+            return False
+        for grads in together:
+            grads.clear()
+        for p in self.rest:
+            p.grad = None
+        return True
 
     def take(self, group: dict) -> bool:
         """Hand this step's gradients to the blocks; False where the plan no longer fits the group."""
         params = group["params"]
         if group is not self.group or len(params) != len(self.params) or not all(map(is_, params, self.params)):
             return False
+        if self.grad_types and all([block.take_together() for block in self.blocks]):
+            return not any([p.grad is not None for p in self.rest])
         grads = [p.grad for p in params]
         if list(map(type, grads)) != self.grad_types:
             return False

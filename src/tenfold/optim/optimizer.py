@@ -192,13 +192,19 @@ class Optimizer:
                 self._make_plans()
             for plan in self._plans:
                 for block in plan.blocks:
+                    block.lend()
                     self.update(plan.group, block)
             for group, params in self._repeats:
                 self._watch.stale = True
+                torch.end_walk()
                 for block in plan_group(self, group, params).blocks:
+                    block.lend()
                     self.update(group, block)
         finally:
-            torch.set_grad_enabled(before)
+            try:
+                torch.end_walk()  # before anybody reads what was written in bundles
+            finally:
+                torch.set_grad_enabled(before)
         return loss
 
     def _plans_fit(self) -> bool:
@@ -353,7 +359,10 @@ class Optimizer:
         Args:
             set_to_none: make `.grad` None; with False it becomes zeros in place. Default True.
         """
-        for group in self.param_groups:
+        plans = self._plans
+        for i, group in enumerate(self.param_groups):
+            if set_to_none and i < len(plans) and plans[i].forget_grads(group):
+                continue
             for p in group["params"]:
                 if set_to_none:
                     p.grad = None

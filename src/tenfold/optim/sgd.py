@@ -106,6 +106,8 @@ class SGD(Optimizer):
             bool(group["nesterov"]),
             bool(group["maximize"]),
         )
+        if momentum != 0 and buffers is None:
+            new_buffers = list(new_buffers)  # before writing, which may end the walk
         block.write(params, {} if buffers is None else {"momentum_buffer": new_buffers})
         if momentum != 0 and buffers is None:
             block.add("momentum_buffer", new_buffers)

@@ -299,3 +299,13 @@ def test_deep_chains_need_no_recursion():
     y.backward()
     assert x.grad.tolist() == [1.0]
     assert np.isclose(y.item(), 1501)
+
+
+def test_a_list_of_static_arguments_may_change_between_calls():
+    x = torch.arange(6.0).reshape(1, 2, 3)
+    sizes, shapes = [1, 1], []
+    for n in range(3):
+        sizes[0] = n
+        shapes.append(torch.nn.functional.pad(x, sizes).shape[-1])
+        torch.end_walk()
+    assert shapes == [4, 5, 6]

@@ -13,6 +13,7 @@ from ..compiler.differentiate import needed_for_reverse, pick
 from ..compiler.lower import Lowering
 from ..ir.shapes import Layout, layout
 from ..ir.special import ACCUMULATE, BACKWARD, BACKWARD_FROM, ENTRY, LEAF, ONES, READ, RELAYOUT, UNREAD, ZEROS, flatten
+from ..trace.bundle import receive, release
 from ..trace.flush import History, flush
 from ..trace.handle import Node, Storage, Tensor, Value, Walk, fresh, layout_of, placed, requires_grad, tls
 from ..trace.macro import apply_spec, fit
@@ -61,6 +62,8 @@ def backward(
         else:
             args = (v, resolve(seed_for(t, gradient), w))
         nx = special(w, BACKWARD, args, (retain,), _backward_values)
+    if receive(nx, w):
+        return
     pending: dict = {}
     leaves = w.leaves
     for k, value in zip(reversed(nx.aux), reversed(nx.outs)):  # the last use of a leaf comes first, as in PyTorch
@@ -182,6 +185,7 @@ def accumulate(leaf: Tensor, g: Tensor, w: Walk) -> None:
         want = gradient_layout(leaf)
         if layout_of(g) is not want and layout_of(g).dtype is want.dtype:
             g = RELAYOUT.call(g, want)  # a cotangent may share memory with itself; `.grad` lies as its tensor does
+    release(leaf)
     old = getattr(leaf, "_grad", None)
     if old is not None and g.is_sparse and not old.is_sparse:
         g = g.to_dense()

@@ -6,7 +6,7 @@ from ..ir import shapes
 from ..ir.graph import Graph
 from ..ir.operation import TENSOR, Spec, spec_of
 from ..ir.shapes import Layout
-from ..ir.special import BACKWARD, BACKWARD_FROM, CUSTOM, ENTRY, LEAF, MODE, ONES, READ, ZEROS
+from ..ir.special import BACKWARD, BACKWARD_FROM, CUSTOM, ENTER_ALL, ENTRY, LEAF, MODE, ONES, READ, ZEROS
 from .differentiate import reverse
 
 
@@ -69,6 +69,15 @@ class Lowering:
         if live:
             self.graph.leaves[i] = n.nleaf - 1
 
+    def enter_all(self, n) -> None:
+        lays, live, _ = n.static[0]
+        first, leaf = n.nin - len(lays), n.nleaf - len(lays)
+        for k, (lay, v) in enumerate(zip(lays, n.outs)):
+            i = self.graph.input(first + k, lay, live)
+            self.ids[v] = i
+            if live:
+                self.graph.leaves[i] = leaf + k
+
     def mode(self, n) -> None:
         pass
 
@@ -126,6 +135,7 @@ class Lowering:
 
 EXPAND = {
     ENTRY: Lowering.entry,
+    ENTER_ALL: Lowering.enter_all,
     MODE: Lowering.mode,
     BACKWARD: Lowering.backward,
     BACKWARD_FROM: Lowering.backward_from,

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..config import MAX_SPECS
 from .dtypes import dtype
-from .shapes import Layout
+from .shapes import Layout, Size
 
 
 class _Operand:
@@ -27,7 +27,7 @@ class _Operand:
 
 TENSOR = _Operand()
 _TRUE, _FALSE, _NAN = object(), object(), object()
-_PLAIN = {int, str, type(None), dtype, _Operand}
+_PLAIN = {int, str, type(None), dtype, _Operand, Size}
 
 
 def freeze(x: Any) -> Any:
@@ -121,6 +121,8 @@ class Operation:
         self.early: Callable | None = (
             None  # early(arguments) checks values that are at hand, where the call is not a repeated one
         )
+        self.made: dict | None = None  # what computes it, by the kinds of its operands, where nothing else matters
+        self.with_out: Callable | None = None  # with_out(arguments, keywords) is the call with the keyword `out`
         self.takes: list = []  # of the operands that are checked: (position, name, whether a number will do)
 
     def __repr__(self) -> str:
@@ -170,7 +172,7 @@ class Spec:
         self.effect = effect
         self.results = results  # the ids of the results in graph
         self._exe = None
-        self._vjps = {}
+        self._vjps: dict | None = None
         self._deps = None
 
     def __repr__(self) -> str:
@@ -191,11 +193,20 @@ class Spec:
     def exe(self) -> Callable:
         """A function of operand arrays that returns the result array, or a tuple of them."""
         if self._exe is None:
-            self._exe = make_exe(self)
+            made = self.op.made
+            if made is None:
+                self._exe = make_exe(self)
+            else:
+                key = tuple([(l.dtype, l.number, l.ndim == 0) for l in (*self.lays, *self.outs)])
+                self._exe = made.get(key)
+                if self._exe is None:
+                    self._exe = made[key] = make_exe(self)
         return self._exe
 
     def vjp(self, needs: tuple[bool, ...], present: tuple[bool, ...]) -> Vjp:
         """The gradient of it: which operands need one, and for which results there is a cotangent."""
+        if self._vjps is None:
+            self._vjps = {}
         found = self._vjps.get((needs, present))
         if found is None:
             found = self._vjps[needs, present] = make_vjp(self, needs, present)
@@ -253,7 +264,7 @@ class Primitive(Operation):
         self.differentiable = differentiable
 
     def infer(self, lays, static):
-        out = self.rule(*fill(static, lays))
+        out = self.rule(*(lays if static.count(TENSOR) == len(static) else fill(static, lays)))
         if isinstance(out, Layout):
             return Spec(self, lays, static, (out,), None, None, self.effect)
         return Spec(self, lays, static, tuple(out), (TENSOR,) * len(out), None, self.effect)

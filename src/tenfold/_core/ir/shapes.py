@@ -74,7 +74,7 @@ class Layout:
 
     __slots__ = (
         "shape", "strides", "dtype", "device", "numel", "ndim", "contig", "dense", "extent", "nbytes", "number", "flat",
-        "views", "byte_strides", "differentiable", "repeats",
+        "views", "byte_strides", "differentiable", "repeats", "plain",
     )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -94,9 +94,43 @@ def layout(shape, strides, dtype: dtype, device: str = "cpu") -> Layout:
     key = (shape, strides, dtype, device)
     found = _pool.get(key)
     if found is None:
-        found = _make(size(shape), strides, dtype, device)
-        _pool[key] = found = _pool.setdefault((found.shape, found.strides, dtype, device), found)
+        if strides is None:
+            made = _make_contiguous(size(shape), dtype, device)
+        else:
+            made = _make(size(shape), strides, dtype, device)
+        _pool[key] = found = _pool.setdefault((made.shape, made.strides, dtype, device), made)
     return found
+
+
+def _make_contiguous(shape: Size, dtype: dtype, device: str) -> Layout:
+    """The usual case of `_make`, shortly: code that runs once has layouts that are new."""
+    out = Layout()
+    numel = 1
+    itemsize = dtype.itemsize
+    strides, byte_strides = [], []
+    step = 1
+    for n in reversed(shape):
+        strides.append(step)
+        byte_strides.append(step * itemsize)
+        numel *= n
+        if n > 1:
+            step *= n
+    strides.reverse()
+    byte_strides.reverse()
+    out.shape = shape
+    out.strides = tuple(strides)
+    out.dtype = dtype
+    out.device = device
+    out.numel = out.extent = numel
+    out.ndim = len(shape)
+    out.contig = out.dense = out.plain = True
+    out.nbytes = numel * itemsize
+    out.number = None
+    out.flat = out.repeats = False
+    out.views = {}
+    out.byte_strides = tuple(byte_strides)
+    out.differentiable = dtype.is_floating_point or dtype.is_complex
+    return out
 
 
 def _make(shape: Size, strides, dtype: dtype, device: str) -> Layout:
@@ -104,6 +138,7 @@ def _make(shape: Size, strides, dtype: dtype, device: str) -> Layout:
     plain = contiguous_strides(shape)
     out.shape = shape
     out.strides = plain if strides is None else tuple(strides)
+    out.plain = out.strides == plain
     out.dtype = dtype
     out.device = device
     out.numel = numel(shape)

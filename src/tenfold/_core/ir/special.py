@@ -1,6 +1,6 @@
 """Operations that the trace itself walks, and the few primitives that reverse mode needs.
 
-ENTRY, MODE, BACKWARD, BACKWARD_FROM and CUSTOM have no kernel: planning expands them. The others are primitives:
+ENTRY, ENTER_ALL, MODE, BACKWARD, BACKWARD_FROM and CUSTOM have no kernel: planning expands them. The others are primitives:
 READ and WRITE are views (strided reads and writes of a storage's memory) with their gradients."""
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from .operation import Operation, Primitive
 from .shapes import Layout, contiguous_strides, layout, result_strides
 
 ENTRY = Operation("entry", lambda lay, live: None)  # a realised storage enters the walk
+ENTER_ALL = Operation("enter_all", lambda kind: None)  # the storages of a bundle enter together
 MODE = Operation("mode", lambda grad: None)  # gradient mode changes
 BACKWARD = Operation("backward", lambda root, gradient, retain: None)  # reverse mode on this walk
 BACKWARD_FROM = Operation("backward_from", lambda graph, ids: None)  # reverse mode on what an earlier walk kept

@@ -18,7 +18,8 @@ from ..ir import shapes
 from ..ir.operation import TENSOR, Operation, freeze
 from ..ir.shapes import Layout, Size, layout
 from ..trace import walk as walking
-from ..trace.handle import NUMBER, Storage, Tensor, Walk, fresh, layout_of, new, placed, tls
+from ..trace.bundle import Bundle, Gradients
+from ..trace.handle import NUMBER, Storage, Tensor, Value, Walk, fresh, layout_of, new, placed, tls
 from ..trace.macro import build_tree
 from ..trace.walk import ONE, TWO, cut_if_long, edge, resolve
 
@@ -40,21 +41,27 @@ def generic(op: Operation) -> Callable:
             for a, e in zip(args, nx.call):
                 if a is e:
                     continue
+                kind = type(a)
+                if kind is float or kind is int:
+                    if NUMBER[kind] is e:
+                        w.scalars[k] = a
+                        k += 1
+                        continue
+                    if type(e) is kind and a == e and (kind is int or a != 0.0):
+                        continue
+                    break
                 try:
                     if e is not None and a._val is e:
                         continue
                 except AttributeError:
-                    kind = type(a)
-                    if kind is float or kind is int:
-                        if NUMBER[kind] is e:
-                            w.scalars[k] = a
-                            k += 1
+                    if type(e) is _Sequence:
+                        if len(a) == len(e) and _same_values(a, e):
                             continue
-                    elif type(e) is _Sequence and len(a) == len(e) and _same_values(a, e):
+                    elif _same_static(a, e):
                         continue
                 break
             else:
-                if _same_keywords(kwargs, nx.kwcall):
+                if not kwargs and not nx.kwcall and nx.kwcall is not None or _same_keywords(kwargs, nx.kwcall):
                     w.at = nx
                     tree = nx.spec.tree
                     if tree is None:
@@ -69,12 +76,27 @@ def generic(op: Operation) -> Callable:
     return call
 
 
+def _same_static(a, e) -> bool:
+    """Whether two static arguments are the same ints or strings, or tuples or lists of such."""
+    kind = type(a)
+    if kind is not type(e):
+        return False
+    if kind is str or kind is int:
+        return a == e
+    if kind is not tuple and kind is not Size and kind is not list or len(a) != len(e):
+        return False
+    for x, y in zip(a, e):
+        if x is not y and not (type(x) is int and type(y) is int and x == y):
+            return False
+    return True
+
+
 class Results(Sequence):
     """A list of results of a composite whose handles are made when they are asked for: `assign` never asks."""
 
     __slots__ = ("_handles", "values", "walk")
 
-    def __init__(self, values: list, walk: Walk):
+    def __init__(self, values: tuple, walk: Walk):
         self.values = values
         self.walk = walk
         self._handles: list | None = None
@@ -98,17 +120,34 @@ def results_of(op: Operation, tree, nx, w: Walk):
     """The results of an edge, nested as its body nests them."""
     if not op.lazy or w.body or w.eager:
         return build_tree(tree, [fresh(v, w) for v in nx.outs])
-    it = iter(nx.outs)
-    return _lazily(tree, it, w)
+    if nx.aux is None:
+        nx.aux = _grouped(tree, iter(nx.outs))
+    return _lazily(nx.aux, w)
 
 
-def _lazily(x, it, w: Walk):
+class _Row(tuple):
+    """Values of a list of results."""
+
+
+def _grouped(x, it):
+    """The nesting with values in place of TENSOR, lists of them as rows: made once for an edge."""
     if x is TENSOR:
-        return fresh(next(it), w)
+        return next(it)
     if isinstance(x, list) and x and x.count(TENSOR) == len(x):
-        return Results(list(islice(it, len(x))), w)
+        return _Row(islice(it, len(x)))
     if isinstance(x, (list, tuple)):
-        items = [_lazily(y, it, w) for y in x]
+        items = [_grouped(y, it) for y in x]
+        return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
+    return x
+
+
+def _lazily(x, w: Walk):
+    if type(x) is _Row:
+        return Results(x, w)
+    if type(x) is Value:
+        return fresh(x, w)
+    if isinstance(x, (list, tuple)):
+        items = [_lazily(y, w) for y in x]
         return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
     return x
 
@@ -125,13 +164,15 @@ def _same_keywords(given: dict, expected: dict | None) -> bool:
         return False
     for k, v in given.items():
         e = expected.get(k, _NEVER)
-        if v is not e and (e is None or getattr(v, "_val", None) is not e):
+        if v is not e and (e is None or getattr(v, "_val", None) is not e) and not _same_static(v, e):
             return False
     return True
 
 
 def _again(op: Operation, args, kwargs, w: Walk):
     """The second try: storages that were not on the walk yet enter it, and then the expected edge may follow after all."""
+    if "out" in kwargs and op.with_out is not None:
+        return op.with_out(args, kwargs)
     values = []
     for a in args:
         if isinstance(a, Tensor):
@@ -141,7 +182,9 @@ def _again(op: Operation, args, kwargs, w: Walk):
                     return _slow(op, args, kwargs, w, ())
                 v = resolve(a, w)
             values.append(v)
-        elif type(a) is list or type(a) is tuple:
+        elif type(a) is Gradients or type(a) is Bundle and a._val is not None:
+            values.append(a._val)
+        elif type(a) is list or type(a) is tuple or type(a) is Bundle:
             try:
                 values.append([x._val if x._val is not None else resolve(x, w) for x in a] if a else a)
             except (AttributeError, NotRecorded):  # not all are tensors, or they are on `meta`
@@ -161,6 +204,8 @@ def _again(op: Operation, args, kwargs, w: Walk):
             elif (kind is float or kind is int) and NUMBER[kind] is e:
                 w.scalars[k] = a
                 k += 1
+                continue
+            if _same_static(a, e):
                 continue
             break
         else:
@@ -190,7 +235,10 @@ def _slow(op: Operation, args, kwargs, w: Walk, known: Any):
     expected: list = []
     numbers_by_keyword = False
     for i, a in enumerate(full):
-        if isinstance(a, Tensor):
+        if a is None:
+            static.append(None)
+            expected.append(None)
+        elif isinstance(a, Tensor):
             if layout_of(a).device == "meta":
                 return _on_meta(op, full)
             v = known[i] if i < count else resolve(a, w)
@@ -205,6 +253,10 @@ def _slow(op: Operation, args, kwargs, w: Walk, known: Any):
             static.append(TENSOR)
             expected.append(v)
             numbers_by_keyword = numbers_by_keyword or i >= len(args)
+        elif (type(a) is Bundle or type(a) is Gradients) and a._val is not None:
+            values += a._val
+            static.append(tuple([TENSOR] * len(a)))
+            expected.append(a._val)
         elif isinstance(a, (list, tuple)) and not isinstance(a, Size) and _has_tensor(a):
             if any(layout_of(t).device == "meta" for t in _tensors(a)):
                 return _on_meta(op, full)
@@ -219,14 +271,13 @@ def _slow(op: Operation, args, kwargs, w: Walk, known: Any):
             expected.append(_Sequence(found) if flat else _NEVER)
         else:
             static.append(a)
-            expected.append(a)
+            expected.append(list(a) if type(a) is list else a)  # the caller's list may change
     key = tuple(static)
     nx = edge(w, op, tuple(values), key, freeze(key), None, len(data))
     if data:
         w.scalars[nx.k : nx.k + len(data)] = data
-    if nx.call is None:
-        nx.call = tuple(expected[: len(args)])
-        nx.kwcall = None if numbers_by_keyword else {k: expected[op.position[k]] for k in kwargs}
+    nx.call = tuple(expected[: len(args)])  # as it was written last time
+    nx.kwcall = None if numbers_by_keyword else {k: expected[op.position[k]] for k in kwargs}
     spec = nx.spec
     if spec.tree is None:
         r = fresh(nx.out, w)
@@ -331,7 +382,9 @@ def meta_tensor(lay: Layout) -> Tensor:
 
 
 def unary(op: Operation) -> Callable:
-    def call(input):
+    def call(input, *, out=None):
+        if out is not None:
+            return _again(op, (input,), {"out": out}, tls.walk)
         w = tls.walk
         nx = w.at.nxt
         try:
@@ -361,7 +414,9 @@ def unary(op: Operation) -> Callable:
 
 
 def binary(op: Operation) -> Callable:
-    def call(input, other):
+    def call(input, other, *, out=None):
+        if out is not None:
+            return _again(op, (input, other), {"out": out}, tls.walk)
         w = tls.walk
         nx = w.at.nxt
         if nx.op is op:

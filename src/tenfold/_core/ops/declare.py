@@ -50,6 +50,7 @@ from ..ir.special import (
     convert,
 )
 from ..trace import walk as walking
+from ..trace.bundle import Bundle, Gradients
 from ..trace.control import end_walk
 from ..trace.handle import Tensor, Value, fresh, layout_of, requires_grad, tls
 from ..trace.macro import Composition
@@ -78,7 +79,9 @@ def _finish(
     op.call = call
     op.public = name
     OPERATIONS[op.name] = op
-    f = _with_out(call, name) if out else call
+    f = call
+    if out:
+        op.with_out = _with_out(call, name)
     describe(f, fn, name, out)
     f.operation = op
     publish(f, name, where, aliases)
@@ -101,10 +104,11 @@ def describe(f: Callable, fn: Callable, name: str, out: bool) -> None:
 
 
 def _with_out(call: Callable, name: str) -> Callable:
-    def f(*args, out=None, **kwargs):
-        if out is None:
-            return call(*args, **kwargs)
-        return store_out(out, call(*args, **kwargs), name)
+    def f(args, kwargs):
+        kwargs = dict(kwargs)
+        out = kwargs.pop("out")
+        result = call(*args, **kwargs)
+        return result if out is None else store_out(out, result, name)
 
     return f
 
@@ -261,8 +265,19 @@ def composite(fn: Callable | None = None, *, data=(), name: str | None = None):
 def assign(tensors: Sequence[Tensor], values: Sequence) -> None:
     """Each tensor's storage gets the value of the other (same shape and dtype) in place, without gradients.
 
-    Args: values: tensors, or sequences of tensors that are taken one after the other."""
+    Args:
+        tensors: tensors, or bundles: each has its values in one item of `values`, and the walk must end before they are read.
+        values: tensors, or sequences of tensors that are taken one after the other."""
     w = tls.walk
+    if tensors and type(tensors[0]) is Bundle:
+        pairs = [
+            (t, v)
+            for t, v in zip(tensors, values)
+            if not (type(v) is Results and v._handles is None and v.walk is w and t.write(v.values, w))
+        ]
+        if not pairs:
+            return
+        tensors, values = [t for bundle, _ in pairs for t in bundle], [v for _, v in pairs]
     new_values: list = []
     for v in values:
         if type(v) is Results and v._handles is None and v.walk is w:
@@ -275,7 +290,8 @@ def assign(tensors: Sequence[Tensor], values: Sequence) -> None:
     if mode:
         walking.set_mode(False)
     try:
-        for t, v in zip(tensors, new_values):
+        for k, t in enumerate(tensors):
+            v = new_values[k]
             value = v if type(v) is Value else v._val
             st = t._st
             if (
@@ -285,15 +301,25 @@ def assign(tensors: Sequence[Tensor], values: Sequence) -> None:
             ):  # fmt: skip
                 if st.val is None:
                     w.storages.append(st)
+                if st.bundle is not None:
+                    walking.touch(st)
                 st.prev = (st.val, st.prev)
                 st.val = value
                 t._val = None
             else:
-                handle = fresh(v, w) if type(v) is Value else v
+                for j in range(k, len(new_values)):  # writing may end the walk: handles outlive it
+                    if type(new_values[j]) is Value:
+                        new_values[j] = fresh(new_values[j], w)
+                handle = new_values[k]
                 overwrite(t, walking.detach(handle) if requires_grad(handle) else handle)
     finally:
         if mode:
             walking.set_mode(True)
+
+
+def lend(bundle: Bundle | Gradients) -> bool:
+    """Lets a bundle take part in an operation as one operand, before the walk ends. False: its tensors will, one by one."""
+    return bundle.lend(tls.walk)
 
 
 def primitive(*, rule, kernel=None, where="", aliases=(), data=(), gradient=None, inplace=False, out=False, name=None, raw=False, effect=False,
@@ -326,6 +352,9 @@ def function(fn: Callable | None = None, *, where="torch Tensor", aliases=(), na
 def promoted(lays: Sequence[Layout]) -> dtype:
     """The dtype of a result: tensors with dims come before 0-d tensors, and those before Python numbers, where the kind
     (bool, int, float, complex) of the lesser is not higher."""
+    first = lays[0].dtype
+    if all([l.dtype is first for l in lays]):
+        return first
     dims = zero = number = None
     for l in lays:
         if l.number:
@@ -413,6 +442,8 @@ def elementwise(*, kind="same", where="torch Tensor", aliases=(), gradient=None,
             grad_name=grad_name,
         )
         op.compute = compute
+        if len(operands) == len(op.params):
+            op.made = {}
         op.takes = [(i, n, n in numbers.split() or n not in required) for i, n in enumerate(op.params) if n in operands]
         call = unary(op) if op.params == ("input",) else binary(op) if op.params == ("input", "other") else generic(op)
         return _finish(call, op, fn, op_name, where, aliases, inplace, out)
@@ -434,6 +465,8 @@ def pointwise_layout(lays: Sequence[Layout], d: dtype) -> Layout:
         l = lays[0]
         if l.number:
             return shapes.number(_KIND_OF[d.category])
+        if l.plain and l.dtype is d:
+            return l
         return layout(
             l.shape, None if l.contig else l.strides if l.dense else result_strides(l.shape, lays), d, l.device
         )
@@ -441,7 +474,9 @@ def pointwise_layout(lays: Sequence[Layout], d: dtype) -> Layout:
     if not tensors:
         return shapes.number(_KIND_OF[d.category])
     first = tensors[0]
-    if all(l.shape == first.shape and l.contig for l in tensors):
+    if all([l.contig and l.shape == first.shape for l in tensors]):
+        if first.plain and first.dtype is d:
+            return first
         return layout(first.shape, None, d, first.device)
     shape = broadcast_shapes(*[l.shape for l in tensors])
     return layout(shape, result_strides(shape, tensors), d, first.device)
@@ -508,6 +543,8 @@ def _number_converter(target: np.dtype) -> Callable:
 
 publish(composite, "composite", "torch")
 publish(assign, "assign", "torch")
+publish(lend, "lend", "torch")
+publish(Bundle, "Bundle", "torch")
 publish(end_walk, "end_walk", "torch")
 
 for _op in (ACCUMULATE, CAST, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, SUM_TO, UNREAD, WRITE, ZEROS):

@@ -141,7 +141,8 @@ def _sum_in_blocks(x: np.ndarray, d: int, block: int = 32) -> np.ndarray:
     if n <= 2 * block:
         return x.sum(d, keepdims=True)
     whole = n // block * block
-    head, tail = np.split(x, [whole], d)
+    before = (slice(None),) * d
+    head, tail = x[(*before, slice(None, whole))], x[(*before, slice(whole, None))]
     parts = head.reshape(*x.shape[:d], whole // block, block, *x.shape[d + 1 :]).sum(d + 1)
     total = parts.sum(d, keepdims=True, dtype=WIDE[x.dtype])
     if whole < n:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..ir.dtypes import BY_NAME
 from ..ir.shapes import layout
+from ..trace.bundle import grad_of
 from ..trace.flush import realise
 from ..trace.handle import Storage, Tensor, is_leaf_handle, layout_of, placed, requires_grad
 from ..trace.walk import place
@@ -44,7 +45,7 @@ def deepcopy(self, memo):
     if is_leaf_handle(self):
         t._leaf = t
     memo[id(self)] = t
-    grad = getattr(self, "_grad", None)
+    grad = grad_of(self)
     if grad is not None:
         t._grad = copy.deepcopy(grad.detach(), memo)
     for k, v in _attributes(self).items():

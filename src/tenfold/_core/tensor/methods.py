@@ -14,6 +14,7 @@ from ..ops.declare import PUBLIC
 from ..ops.devices import device_of
 from ..ops.shape import channels_last_strides
 from ..trace import walk as walking
+from ..trace.bundle import Gradients, grad_of, release
 from ..trace.flush import array_of, realise
 from ..trace.handle import Storage, Tensor, is_leaf_handle, layout_of, placed, requires_grad, tls
 from ..trace.walk import place
@@ -275,7 +276,8 @@ def is_leaf(self) -> bool:
 
 def _get_grad(self):
     """The gradient that backward left, or None."""
-    return getattr(self, "_grad", None)
+    g = getattr(self, "_grad", None)
+    return grad_of(self) if type(g) is Gradients else g
 
 
 def _set_grad(self, g) -> None:
@@ -291,6 +293,11 @@ def _set_grad(self, g) -> None:
             )
         if a.dtype is not b.dtype:
             raise RuntimeError(f"assigned grad has data of a different type: {b.dtype} for a tensor of {a.dtype}")
+    old = getattr(self, "_grad", None)
+    if type(old) is Gradients:
+        if g is None and old.is_none():
+            return
+        old.release()
     self._grad = g
 
 
@@ -512,6 +519,7 @@ def _hooks_of(t: Tensor) -> dict:
     hooks = getattr(t, "_hooks", None)
     if hooks is not None:
         return hooks
+    release(t)
     hooks = t._hooks = {}
     if not is_leaf_handle(t):
         know(t, hooks)
@@ -539,6 +547,7 @@ def register_post_accumulate_grad_hook(self, hook):
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     hooks = getattr(self, "_after_hooks", None)
     if hooks is None:
+        release(self)
         hooks = self._after_hooks = {}
     handle = HookHandle(hooks)
     hooks[handle.id] = hook
@@ -565,7 +574,7 @@ class _Keep:
     def __call__(self, g):
         t = self.tensor()
         if t is not None:
-            old = getattr(t, "_grad", None)
+            old = grad_of(t)
             t._grad = g if old is None else old + g
         return g
 

@@ -14,7 +14,7 @@ from .. import config
 from ..backends.numpy.interpreter import Program, StepFailed
 from ..compiler.lower import Lowering
 from ..ir.graph import Graph
-from ..ir.special import ENTRY, MODE, flatten, strided
+from ..ir.special import ENTER_ALL, ENTRY, MODE, flatten, strided
 from . import walk as walking
 from .handle import Node, Storage, Tensor, Value, Walk, new, no_value, tls
 from .history import Past
@@ -98,6 +98,15 @@ def _probe() -> int:
 BASE = _probe()
 
 
+def _probe_alone() -> int:
+    """The reference count that an array has in the comprehension of `make_own` when nobody else holds it."""
+    values = [np.empty(1)]
+    return next(c for c in [getrefcount(m) for k, m in enumerate(values)])
+
+
+ALONE = _probe_alone()
+
+
 def flush(w: Walk) -> None:
     """Computes what is still referenced of the walk and ends it."""
     end = w.at
@@ -110,50 +119,99 @@ def flush(w: Walk) -> None:
     w.flushes += 1
     w.edges += end.depth
     keep, storages = w.keep, w.storages
+    for b, nx in w.bundles:
+        if not b.tidy:
+            storages += [s for s, v in zip(b.storages, nx.outs) if s.val is not v or s.shared]
     alive = [t for t, c in zip(keep, map(getrefcount, keep)) if c > BASE and t._st is None and t._val.node.walk is w]
     dirty = [
         s
         for s, c in zip(storages, map(getrefcount, storages))
         if s.val is not s.was and (c > BASE or s.exported) and s.val.node.walk is w
     ]
-    key = tuple([t._val for t in alive] + [s.val for s in dirty])
+    key: tuple = (*[t._val for t in alive], *[s.val for s in dirty])
+    if w.grads or w.writes:
+        w.grads = [g for g in w.grads if g._val is not None]
+        key += (*[id(g._val) for g in w.grads], *[id(values) for _, values in w.writes])  # the nodes keep those alive
     programs = end.programs
     if programs is None:
         programs = end.programs = {}
-    plan = programs.get(key)
-    at_once = plan is None and first_visit(end, programs, key)
+    asked = programs.get(key)
+    at_once = False
+    if asked is None:
+        if len(programs) > 32:
+            programs.clear()
+        asked = programs[key] = Asked(alive, dirty, w)
+        at_once = not end.graded and config.COMPILE_AT > 1 and not any([v.rg for v in asked.values])
+        asked.visits = int(at_once)  # the first time nothing is planned
+    plan = asked.plan
     if plan is None and not at_once:
         try:
-            before = int(key in programs)
-            plan = programs[key] = Plan(end, key)
-            plan.visits = before
+            plan = asked.plan = Plan(end, asked.values)
+            plan.visits = asked.visits
         except Exception as e:
+            go_singly(w, alive, dirty)
             abandon(w, end, alive, dirty, e)
             raise
         w.planned += 1
     w.running = True
+    history = None
     try:
-        if at_once:
-            values, ids, history = compute_at_once(end, key, w), (), None
+        if plan is None:
+            values = compute_at_once(end, asked.values, w)
         else:
             env = plan.run(w)
-            values, ids = [env[i] for i in plan.ids], plan.numbers
-            history = History(plan.past, env, w) if plan.past is not None else None
+            values = [env[i] for i in plan.ids]
+            if plan.past is not None:
+                history = History(plan.past, env, w)
+            del env  # `commit` counts references
     except StepFailed as e:
         w.running = False
+        go_singly(w, alive, dirty)
         recover(w, end, alive, dirty, e)
         raise e.error from None
     finally:
         w.running = False
-    commit(w, end, values, ids, alive, dirty, history, plan.past if history is not None else None)
+    commit(w, end, values, asked, alive, dirty, history)
     if w.nodes > config.MAX_NODES:
         trim(w)
+
+
+class Asked:
+    """What was asked for at the end of a path, and its plan once there is one."""
+
+    __slots__ = ("odd", "plan", "values", "visits")
+
+    def __init__(self, alive: list[Tensor], dirty: list[Storage], w: Walk):
+        values = [t._val for t in alive] + [s.val for s in dirty]
+        for g in w.grads:
+            values += g._val
+        for _, row in w.writes:
+            values += row
+        self.values: tuple[Value, ...] = tuple(values)
+        self.odd = [k for k, v in enumerate(values) if not (v.lay.contig or v.lay.flat)]  # memory is not in order
+        self.plan: Plan | None = None
+        self.visits = 0  # before there was a plan
+
+
+def go_singly(w: Walk, alive: list[Tensor], dirty: list[Storage]) -> None:
+    """After a failure: what was to be kept or written in bundles is looked at one by one."""
+    for g in w.grads:
+        n = len(w.keep)
+        g.release()
+        alive += w.keep[n:]
+    for storages, values in w.writes:
+        for s, v in zip(storages, values):
+            s.prev = (s.val, s.prev)
+            s.val = v
+            dirty.append(s)
+            w.storages.append(s)
+    w.writes.clear()
 
 
 def abandon(w: Walk, end: Node, alive: list[Tensor], dirty: list[Storage], error: Exception) -> None:
     """After planning has failed (a derivative that there is not): each value that can be planned alone is computed, without
     history; the others raise the same error when they are read."""
-    taken = {id(_owner(m)) for m in w.inputs[: end.nin] if isinstance(m, np.ndarray)}
+    taken = owners(w, end)
     for x in [*alive, *dirty]:
         v = x._val if isinstance(x, Tensor) else x.val
         try:
@@ -179,17 +237,7 @@ def abandon(w: Walk, end: Node, alive: list[Tensor], dirty: list[Storage], error
     reset(w, end)
 
 
-def first_visit(end: Node, programs: dict, key: tuple[Value, ...]) -> bool:
-    """Whether these values are asked for here for the first time, and nothing of the path is for gradients: then no plan is made."""
-    if len(programs) > 32:
-        programs.clear()
-    if end.graded or key in programs or config.COMPILE_AT == 1 or any([v.rg for v in key]):
-        return False
-    programs[key] = None
-    return True
-
-
-def compute_at_once(end: Node, key: tuple[Value, ...], w: Walk) -> list:
+def compute_at_once(end: Node, wanted: tuple[Value, ...], w: Walk) -> list:
     """The values of a path, one operation after the other, without planning: for code that is run once."""
     nodes = []
     n = end
@@ -210,6 +258,12 @@ def compute_at_once(end: Node, key: tuple[Value, ...], w: Walk) -> list:
                 continue
             if op is MODE:
                 continue
+            if op is ENTER_ALL:
+                first = n.nin - len(n.outs)
+                for j, v in enumerate(n.outs):
+                    value = inputs[first + j]
+                    env[v] = value if value.shape == v.lay.shape else strided(value, v.lay, 0)
+                continue
             args = []
             k = n.k
             for v in n.args:
@@ -227,7 +281,7 @@ def compute_at_once(end: Node, key: tuple[Value, ...], w: Walk) -> list:
                 env[n.out] = value
             else:
                 env.update(zip(n.outs, value))
-    return [env[v] if v in env else _read(v, env) for v in key]
+    return [env[v] if v in env else _read(v, env) for v in wanted]
 
 
 def _read(v: Value, env: dict):
@@ -238,63 +292,45 @@ def _read(v: Value, env: dict):
 
 
 def commit(
-    w: Walk,
-    end: Node,
-    values: list,
-    ids,
-    alive: list[Tensor],
-    dirty: list[Storage],
-    history: History | None,
-    past: Past | None,
+    w: Walk, end: Node, values: list, asked: Asked, alive: list[Tensor], dirty: list[Storage], history: History | None
 ) -> None:
-    """Stores the results, and puts the thread back at the root. A storage's memory is its own: what is also an input, or
-    the memory of another result, is copied."""
-    taken = {id(m) if m.base is None else id(m.base) for m in w.inputs[: end.nin] if type(m) is ndarray}
+    """Stores the results, and puts the thread back at the root."""
+    make_own(values, asked, w, end)
+    ids: Any = asked.plan.numbers if asked.plan is not None else ()
     n = 0
     for t in alive:
         v = t._val
-        lay = v.lay
-        mem = values[n]
-        if type(mem) is not ndarray or not lay.contig or not mem.flags.c_contiguous:
-            mem = flatten(mem, lay)
-        base = mem.base
-        key = id(mem) if base is None else id(base)
-        if key in taken or base is not None and not mem.flags.writeable:
-            mem = mem.copy()
-            key = id(mem)
-        taken.add(key)
-        st = Storage(mem)
-        st.name = lay.dtype.name
+        st = Storage(values[n])
+        st.name = v.lay.dtype.name
         if v.rg:
             st.hist = (history, ids[n], v.node.op)
         n += 1
         t._st = st
-        t._lay = lay
+        t._lay = v.lay
         t._off = 0
         t._leaf = t._how = t._val = None
         t._det = False
     for s in dirty:
         v = s.val
-        lay = v.lay
         mem = values[n]
-        if type(mem) is not ndarray or not (lay.contig or lay.flat) or not mem.flags.c_contiguous:
-            mem = flatten(mem, lay)
         if s.mem is not None and (s.exported or s.pinned):
             if mem is not s.mem:
                 s.mem.reshape(-1)[: mem.size] = mem.reshape(-1)
         else:
-            base = mem.base
-            key = id(mem) if base is None else id(base)
-            if key in taken or base is not None and not mem.flags.writeable:
-                mem = mem.copy()
-                key = id(mem)
-            taken.add(key)
             s.mem = mem
             s.size = mem.size
         s.hist = (history, ids[n], v.node.op) if v.rg and not v.leaf else None
         n += 1
+    for g in w.grads:
+        g.memories = values[n : n + len(g)]
+        g._val = None
+        n += len(g)
+    for rest, _ in w.writes:
+        for s in rest:
+            s.mem = values[n]
+            n += 1
     if history is not None and w.hooked:
-        _keep_hooks(w, history, past)
+        _keep_hooks(w, history, asked.plan.past)
     t = s = st = None
     alive.clear()  # `reset` counts references
     dirty.clear()
@@ -313,6 +349,33 @@ def _keep_hooks(w: Walk, history: History, past: Past) -> None:
 
 def _owner(m: np.ndarray) -> np.ndarray:
     return m if m.base is None else m.base
+
+
+def make_own(values: list, asked: Asked, w: Walk, end: Node) -> None:
+    """A storage's memory is its own, and in order: what is also an input, or held by somebody else, is copied."""
+    alone = ALONE if not w.record_only else 1 << 30
+    rest = [
+        k
+        for k, m in enumerate(values)
+        if getrefcount(m) > alone or type(m) is not ndarray or m.base is not None
+        or m.ndim > 1 and not m.flags.c_contiguous
+    ]  # fmt: skip
+    if rest or asked.odd:
+        taken = None
+        for k in {*rest, *asked.odd}:
+            if isinstance(values[k], np.generic):
+                values[k] = np.ascontiguousarray(values[k])  # an array of its own
+                continue
+            if taken is None:
+                taken = owners(w, end)
+            values[k] = own(flatten(values[k], asked.values[k].lay), taken)
+
+
+def owners(w: Walk, end: Node) -> set[int]:
+    """The arrays whose memory the inputs are, by id."""
+    if w.record_only:  # results are given again and again
+        return set()
+    return {id(_owner(m)) for m in w.inputs[: end.nin] if type(m) is ndarray}
 
 
 def own(mem: np.ndarray, taken: set[int]) -> np.ndarray:
@@ -335,8 +398,16 @@ def reset(w: Walk, end: Node) -> None:
     storages = w.storages
     for s, c in zip(storages, map(getrefcount, storages)):
         s.val = s.was = s.prev = None
-        if c <= BASE + 1:
+        if c <= BASE + 1 or c == BASE + 2 and s.bundle is not None and s.bundle() is not None:  # it holds one more
             s.shared = False
+    for b, _ in w.bundles:
+        b.leave()
+    for b in w.lent:
+        b.withdraw()
+    w.bundles.clear()
+    w.lent.clear()
+    w.grads.clear()
+    w.writes.clear()
     for t in w.cached:
         t._val = None
     w.keep.clear()
@@ -362,7 +433,7 @@ def recover(w: Walk, end: Node, alive: list[Tensor], dirty: list[Storage], failu
             error = located(again.error, where)
             failure.error = error
     kept = {**env, **kept}
-    taken = {id(_owner(m)) for m in w.inputs[: end.nin] if isinstance(m, np.ndarray)}
+    taken = owners(w, end)
     for t in alive:
         v = t._val
         i = low.ids.get(v)

@@ -60,6 +60,7 @@ class Storage:
         "meta",
         "name",
         "prev",
+        "bundle",
         "__weakref__",
     )
 
@@ -75,6 +76,7 @@ class Storage:
         self.meta = False
         self.name: str | None = None  # the dtype's, where the memory's does not tell (bfloat16)
         self.prev: Any = None  # (value before the last write, and so on), to go back to where a run fails
+        self.bundle: Any = None  # weak reference to the Bundle that its leaf belongs to
         self.size = size if mem is None else mem.size
 
 
@@ -170,7 +172,7 @@ class Walk:
 
     __slots__ = (
         "at", "roots", "keep", "storages", "cached", "scalars", "inputs", "leaves", "eager", "body", "nodes", "flushes", "hits",
-        "misses", "planned", "edges", "inference", "hooked", "running", "hold", "record_only",
+        "misses", "planned", "edges", "inference", "hooked", "running", "hold", "record_only", "bundles", "lent", "writes", "grads",
     )  # fmt: skip
 
     def __init__(self, body: bool = False):
@@ -181,6 +183,10 @@ class Walk:
         self.keep: list[Tensor] = []  # fresh handles
         self.storages: list[Storage] = []  # storages with a value on the walk
         self.cached: list[Tensor] = []  # placed handles that cache their value
+        self.bundles: list = []  # (bundle, the edge by which it entered)
+        self.lent: list = []  # bundles and gradients whose values are used as a list
+        self.grads: list = []  # gradients that a backward left in bundles
+        self.writes: list = []  # (storages of a bundle, their new values)
         self.hooked: list = []  # (value, handle) with hooks, or whose gradient is to be kept
         self.scalars: list = []
         self.inputs: list = []

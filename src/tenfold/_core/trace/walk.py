@@ -15,7 +15,7 @@ from .. import config
 from ..ir.dtypes import BY_NAME, from_numpy
 from ..ir.operation import TENSOR, Operation, Spec, spec_of
 from ..ir.shapes import Layout, flat, layout
-from ..ir.special import ENTRY, GRAFT, LEAF, MODE, READ, RELAYOUT, STOP, WRITE, strided
+from ..ir.special import ENTER_ALL, ENTRY, GRAFT, LEAF, MODE, READ, RELAYOUT, STOP, WRITE, strided
 from .handle import NUMBER, Node, Storage, Tensor, Value, Walk, no_value, placed, tls
 
 
@@ -26,7 +26,7 @@ def _unset(*args):
 flush: Callable[[Walk], None] = _unset  # set by flush.py
 foreign: Callable[[Tensor, Walk], Value] = _unset  # set by flush.py: the value of a handle of another thread's walk
 
-PLAIN = (ENTRY, MODE)  # edges without an operation that need no planning
+PLAIN = (ENTRY, ENTER_ALL, MODE)  # edges without an operation that need no planning
 ONE = (TENSOR,)
 TWO = (TENSOR, TENSOR)
 
@@ -85,7 +85,8 @@ def grow(
     nx.nbytes += nbytes
     nx.outs = tuple(outs)
     nx.out = outs[0] if outs else None
-    room(w, nx)
+    if nx.nscal > len(w.scalars) or nx.nin > len(w.inputs) or nx.nleaf > len(w.leaves):
+        room(w, nx)
     nx.line = user_line(w)
     p.kids[op, frozen, args] = nx
     w.nodes += 1
@@ -132,7 +133,7 @@ _own_globals: dict[int, bool] = {}  # id of a module's globals -> whether it is 
 
 
 def user_line(w: Walk | None = None) -> tuple | None:
-    """Where the program calls tenfold: (code, line number)."""
+    """Where the program calls tenfold: (code, position in it); `line_text` finds the line."""
     if w is not None and w.body:
         return None
     f = sys._getframe(2)
@@ -144,13 +145,17 @@ def user_line(w: Walk | None = None) -> tuple | None:
             if own:  # a user's globals may die, and their id come back
                 _own_globals[id(scope)] = True
         if not own:
-            return (f.f_code, f.f_lineno)
+            return (f.f_code, f.f_lasti)
         f = f.f_back
     return None
 
 
 def line_text(line: tuple | None) -> str:
-    return f"{line[0].co_filename}:{line[1]}" if line is not None else "an unknown place"
+    if line is None:
+        return "an unknown place"
+    code, position = line
+    number = next((n for start, end, n in code.co_lines() if start <= position < end), code.co_firstlineno)
+    return f"{code.co_filename}:{number}"
 
 
 def cut_if_long(w: Walk) -> bool:
@@ -190,6 +195,10 @@ def resolve(t: Tensor, w: Walk) -> Value:
             and (leaf is None or leaf is t)
             and not t._det
         ):
+            if st.bundle is not None:
+                bundle = st.bundle()
+                if bundle is not None and bundle.enter(w) and t._val is not None:
+                    return t._val
             v = enter(st, lay, w, leaf) if st.hist is None or leaf is None else None  # the usual case, shortly
             if v is not None:
                 t._val = v
@@ -197,6 +206,8 @@ def resolve(t: Tensor, w: Walk) -> Value:
                 return v
     elif st.val.node.walk is not w:
         return foreign(t, w)
+    elif leaf is None and st.mem is None and st.shared and not t._det:  # a view of what was born on this walk
+        return read(st.val, lay, t._off, False, w)
     if leaf is not None and leaf is not t:
         if leaf._leaf is None:
             t._leaf = leaf = None
@@ -383,8 +394,17 @@ def place(t: Tensor) -> Storage:
         t._det = False
         t._how = None
         t._st = st
+    elif st.bundle is not None:
+        touch(st)
     t._val = None
     return st
+
+
+def touch(st: Storage) -> None:
+    """Something may be done to the storage, or to a tensor on it: its bundle has to look whether it is still a plain one."""
+    bundle = st.bundle()
+    if bundle is not None:
+        bundle.tidy = False
 
 
 def view(t: Tensor, lay: Layout, delta: int, how: str | None) -> Tensor:
@@ -440,6 +460,8 @@ def write(t: Tensor, v: Value, w: Walk) -> None:
             t._val = graft(v, old, w) if old.rg and not w.at.mode else v
             return
         st = place(t)
+    if st.bundle is not None:
+        touch(st)
     lay = t._lay
     outside = not w.at.mode or t._det
     whole = not st.shared and t._off == 0 and lay.contig and lay.numel == st.size and not st.exported
