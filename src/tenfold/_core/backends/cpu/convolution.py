@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from . import packing
+from . import depthwise, packing
 from .native_text import BYTES, Function, Number
 from .tiles import (
     BLOCK,
@@ -46,7 +46,7 @@ from .tiles import (
     declarations,
     host_registers,
     lane_mask,
-    load_masked,
+    load_spaced,
     next_height,
     next_width,
     run_tile,
@@ -97,6 +97,7 @@ def scratch_bytes(dtype: str, row: Mapping[str, int]) -> int:
         results = others * positions + others * 64 + count * taps * others
         packed = (positions + 64) * (others + 64) + others * positions
         elements = max(elements, copies + tables + results + packed)
+        elements = max(elements, depthwise.scratch_elements(cols, row["kernel_rows"], row["kernel_cols"]))
     return (elements + 1024) * size
 
 
@@ -119,6 +120,7 @@ class Correlation:
         self.area = f.mul(f.mul(self.copies, self.lines), self.cols)
         self.top = f.add(r["first_row"], self.lowest)
         self.direct = self._reads_in_place()
+        self.flags = f"<{t.lanes} x i32>"
 
     def _reads_in_place(self) -> str:
         f, r = self.f, self.r
@@ -159,48 +161,68 @@ def _strip(t: Tile) -> str:
     )
     g = Correlation(f, t, "%parameters")
     r = g.r
-    unit = f.both(f.compare("eq", r["step_col"], 1), f.compare("eq", r["source_col"], 1))
+    contiguous = f.compare("eq", r["source_col"], 1)
+    single, double = (f.both(contiguous, f.compare("eq", r["step_col"], step)) for step in (1, 2))
     count = f.choose(g.shared, f.add("%rows", g.spread), "%rows")
-    flags = f"<{t.lanes} x i32>"
+    block = f.mul(g.lines, g.cols)
+    down = f.mul(r["step_row"], r["source_row"])
+    line, source = f.variable("ptr", "%to"), f.variable("ptr", "%source")
+
+    def existing(first: Number, dim: str, count: Number) -> tuple[Number, Number]:
+        """The range of positions whose place in the source, `first` and a step for each, is within it."""
+        step = r[f"step_{dim}"]
+
+        def bound(limit: Number) -> Number:
+            distance = f.add(f.max(f.sub(limit, first), 0), f.sub(step, 1))
+            return f.min(f.op(f"sdiv i64 {distance}, {step}"), count)
+
+        return bound(0), bound(r[f"source_{dim}s"])
+
+    def clear(lines: Number) -> None:
+        with f.loop(0, f.mul(lines, g.cols), t.lanes) as v:
+            f.store(t.vector, "zeroinitializer", f.at(f.load("ptr", line), t.kind, v), BYTES[t.dtype])
+        f.store("ptr", f.at(f.load("ptr", line), t.kind, f.mul(lines, g.cols)), line)
+
     with f.loop(0, r["taps_col"]) as j:
         first = f.add(r["first_col"], f.mul(j, r["tap_col"]))
-
-        def bound(limit: Number, first=first) -> Number:
-            # the first position that reads at or after `limit`
-            distance = f.add(f.max(f.sub(limit, first), 0), f.sub(r["step_col"], 1))
-            return f.min(f.op(f"sdiv i64 {distance}, {r['step_col']}"), g.cols)
-
-        low, high = bound(0), bound(r["source_cols"])
+        low, high = existing(first, "col", g.cols)
+        left = f.mul(first, r["source_col"])
         with f.loop(0, g.cols, t.lanes) as v:
             inside = [lane_mask(f, t.lanes, f.max(f.min(f.sub(x, v), t.lanes), 0)) for x in (low, high)]
             inside = f.op(f"xor <{t.lanes} x i1> {inside[0]}, {inside[1]}")
-            widened = f.op(f"sext <{t.lanes} x i1> {inside} to {flags}")
-            f.store(flags, widened, f.at("%masks", "i32", v), 4)
+            f.store(g.flags, f.op(f"sext <{t.lanes} x i1> {inside} to {g.flags}"), f.at("%masks", "i32", v), 4)
         with f.loop(0, r["channels"]) as c, f.loop(0, g.copies) as i:
-            block = f.mul(f.add(f.mul(f.add(f.mul(j, r["channels"]), c), g.copies), i), f.mul(g.lines, g.cols))
+            number = f.add(f.mul(f.add(f.mul(j, r["channels"]), c), g.copies), i)
+            f.store("ptr", f.at("%to", t.kind, f.mul(number, block)), line)
             base = f.choose(g.shared, g.top, f.add(r["first_row"], f.mul(i, r["tap_row"])))
-            with f.loop(0, count) as q:
-                row = f.add(f.mul(f.add("%start", q), r["step_row"]), base)
-                exists = f.both(f.compare("sge", row, 0), f.compare("slt", row, r["source_rows"]))
-                line = f.at("%to", t.kind, f.add(block, f.mul(q, g.cols)))
-                source = f.at("%source", t.kind, f.mul(c, r["source_channel"]), f.mul(row, r["source_row"]))
-                source = f.at(source, t.kind, f.mul(first, r["source_col"]))
-                with f.unless(exists), f.loop(0, g.cols, t.lanes) as v:
-                    f.store(t.vector, "zeroinitializer", f.at(line, t.kind, v), BYTES[t.dtype])
-                with f.when(f.both(exists, unit)), f.loop(0, g.cols, t.lanes) as v:
-                    # what is too much of a vector is written over by the next line
-                    widened = f.load(flags, f.at("%masks", "i32", v), 4)
-                    mask = f.op(f"icmp ne {flags} {widened}, zeroinitializer")
-                    values = load_masked(f, t.dtype, t.lanes, f.at(source, t.kind, v), mask)
-                    f.store(t.vector, values, f.at(line, t.kind, v), BYTES[t.dtype])
-                with f.when(f.both(exists, f.negate(unit))):
-                    with f.loop(0, low) as v:
-                        f.store(t.kind, "0.0", f.at(line, t.kind, v))
-                    step = f.mul(r["step_col"], r["source_col"])
-                    with f.loop(low, high) as v:
-                        f.store(t.kind, f.load(t.kind, f.at(source, t.kind, f.mul(v, step))), f.at(line, t.kind, v))
-                    with f.loop(high, g.cols) as v:
-                        f.store(t.kind, "0.0", f.at(line, t.kind, v))
+            top = f.add(f.mul("%start", r["step_row"]), base)
+            above, below = existing(top, "row", count)
+            clear(above)
+            row = f.add(top, f.mul(above, r["step_row"]))
+            corner = f.at("%source", t.kind, f.mul(c, r["source_channel"]), f.mul(row, r["source_row"]), left)
+            f.store("ptr", corner, source)
+            for step, case in ((1, single), (2, double)):
+                with f.when(case), f.loop(above, below):
+                    to, of = f.load("ptr", line), f.load("ptr", source)
+                    with f.loop(0, g.cols, t.lanes) as v:
+                        # what is too much of a vector is written over by the next line
+                        inside = f.load(g.flags, f.at("%masks", "i32", v), 4)
+                        values = load_spaced(f, t, f.at(of, t.kind, f.mul(v, step)), inside, step)
+                        f.store(t.vector, values, f.at(to, t.kind, v), BYTES[t.dtype])
+                    f.store("ptr", f.at(to, t.kind, g.cols), line)
+                    f.store("ptr", f.at(of, t.kind, down), source)
+            with f.unless(f.either(single, double)), f.loop(above, below):
+                to, of = f.load("ptr", line), f.load("ptr", source)
+                step = f.mul(r["step_col"], r["source_col"])
+                with f.loop(0, low) as v:
+                    f.store(t.kind, "0.0", f.at(to, t.kind, v))
+                with f.loop(low, high) as v:
+                    f.store(t.kind, f.load(t.kind, f.at(of, t.kind, f.mul(v, step))), f.at(to, t.kind, v))
+                with f.loop(high, g.cols) as v:
+                    f.store(t.kind, "0.0", f.at(to, t.kind, v))
+                f.store("ptr", f.at(to, t.kind, g.cols), line)
+                f.store("ptr", f.at(of, t.kind, down), source)
+            clear(f.sub(count, below))
     return f.text()
 
 
@@ -212,6 +234,7 @@ def _correlate(t: Tile) -> str:
     )
     g = Correlation(f, t, "%parameters")
     r = g.r
+    _leave_to_depthwise(f, t, r, "correlate", "ptr %source, ptr %weight, ptr %target, ptr %bias")
     features, positions = r["features"], f.mul(g.rows, g.cols)
     table = "%scratch"
     masks = f.at(table, "i64", f.mul(2, g.depth))
@@ -253,6 +276,12 @@ def _correlate(t: Tile) -> str:
     return f.text()
 
 
+def _leave_to_depthwise(f: Function, t: Tile, r: dict[str, str], name: str, operands: str) -> None:
+    with f.when(depthwise.applies(f, r)):
+        f.do(f"call void @{name}_one_{t.dtype}({operands}, ptr %scratch, ptr %parameters)")
+        f.leave()
+
+
 def _strip_product(
     f: Function, t: Tile, g: Correlation, at: dict[str, Number], positions: Number, has_bias: str
 ) -> None:
@@ -283,6 +312,7 @@ def _weight_gradient(t: Tile) -> str:
     )
     g = Correlation(f, t, "%parameters")
     r = g.r
+    _leave_to_depthwise(f, t, r, "weight_gradient", "ptr %source, ptr %weight, ptr %target")
     features, most = r["features"], f.mul(g.rows, g.cols)
     table = "%scratch"
     masks = f.at(table, "i64", g.depth)
@@ -457,9 +487,13 @@ def _taps_that_meet(f: Function, r: dict[str, str], dim: str, remainder: Number)
     return f.load("i64", first), f.load("i64", between), f.load("i64", count)
 
 
+DEPTHWISE = (depthwise.correlate, depthwise.weight_gradient)
+
+
 def module(dtype: str, registers: int | None = None) -> str:
     """The kernels' module, for vector registers of so many bytes (this machine's, if not given)."""
     t = tile_for(dtype, registers or host_registers())
     texts = [*declarations(t), *tiles(t, Offsets), *tiles(t, Lines), *packing.functions(t)]
+    texts += [part(t, lambda f: f.entries("%parameters", CORRELATION)) for part in DEPTHWISE]
     texts += [part(t) for part in (_strip, _correlate, _weight_gradient, _conv, _conv_weight, _conv_input)]
     return "\n".join(texts)
