@@ -16,7 +16,11 @@ GUARD = 64
 
 @pytest.fixture(scope="session")
 def kernels(native):
-    return {(name, dtype): native(convolution.module(dtype), f"{name}_{dtype}") for dtype in DTYPES for name in NAMES}
+    return {
+        (name, dtype): native(convolution.module(dtype, [name]), f"{name}_{dtype}")
+        for dtype in DTYPES
+        for name in NAMES
+    }
 
 
 class Geometry:
@@ -212,7 +216,7 @@ def test_the_same_bits_for_an_image_alone_and_for_any_registers(kernels, native)
     for kernel, name in zip(NAMES, "yxw"):
         results = []
         for registers in (None, 16, 32, 64):
-            run = native(convolution.module("f32", registers), f"{kernel}_f32")
+            run = native(convolution.module("f32", [kernel], registers), f"{kernel}_f32")
             arrays[name] = np.empty_like(arrays[name])
             call(run, geometry, arrays)
             results.append(arrays[name])

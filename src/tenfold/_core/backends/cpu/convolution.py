@@ -1,7 +1,7 @@
 """Two-dimensional convolution and its gradients, for any strides, with stride, padding, dilation and groups.
 
-In: a dtype. Out: the text of an LLVM IR module that defines three kernels, `void @name(ptr %table, ptr %row)`, all with
-a row of the entries that `ROW` names:
+In: a dtype. Out: the text of an LLVM IR module that defines kernels, `void @name(ptr %table, ptr %row)`, all with a row of the
+entries that `ROW` names:
 
     conv_<dtype>         y = convolution of x with w, + bias
     conv_input_<dtype>   x = gradient by x, from y (the gradient by y) and w
@@ -33,7 +33,7 @@ product of these copies with the transposed y, summed over strips and images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from . import depthwise, packing
 from .native_text import BYTES, Function, Number
@@ -78,7 +78,7 @@ CORRELATION = (
     *(f"weight_{dim}" for dim in ("feature", "channel", *DIMS)),
     *("target_rows", "target_cols"),
     *(f"target_{dim}" for dim in ("batch", "channel", *DIMS)),
-    "bias_step",
+    *("bias_step", "groups", "source_group", "weight_group", "target_group"),
 )
 
 
@@ -97,7 +97,9 @@ def scratch_bytes(dtype: str, row: Mapping[str, int]) -> int:
         results = others * positions + others * 64 + count * taps * others
         packed = (positions + 64) * (others + 64) + others * positions
         elements = max(elements, copies + tables + results + packed)
-        elements = max(elements, depthwise.scratch_elements(cols, row["kernel_rows"], row["kernel_cols"]))
+        elements = max(
+            elements, depthwise.scratch_elements(row["groups"], cols, row["kernel_rows"], row["kernel_cols"])
+        )
     return (elements + 1024) * size
 
 
@@ -234,7 +236,6 @@ def _correlate(t: Tile) -> str:
     )
     g = Correlation(f, t, "%parameters")
     r = g.r
-    _leave_to_depthwise(f, t, r, "correlate", "ptr %source, ptr %weight, ptr %target, ptr %bias")
     features, positions = r["features"], f.mul(g.rows, g.cols)
     table = "%scratch"
     masks = f.at(table, "i64", f.mul(2, g.depth))
@@ -276,12 +277,6 @@ def _correlate(t: Tile) -> str:
     return f.text()
 
 
-def _leave_to_depthwise(f: Function, t: Tile, r: dict[str, str], name: str, operands: str) -> None:
-    with f.when(depthwise.applies(f, r)):
-        f.do(f"call void @{name}_one_{t.dtype}({operands}, ptr %scratch, ptr %parameters)")
-        f.leave()
-
-
 def _strip_product(
     f: Function, t: Tile, g: Correlation, at: dict[str, Number], positions: Number, has_bias: str
 ) -> None:
@@ -312,7 +307,6 @@ def _weight_gradient(t: Tile) -> str:
     )
     g = Correlation(f, t, "%parameters")
     r = g.r
-    _leave_to_depthwise(f, t, r, "weight_gradient", "ptr %source, ptr %weight, ptr %target")
     features, most = r["features"], f.mul(g.rows, g.cols)
     table = "%scratch"
     masks = f.at(table, "i64", g.depth)
@@ -386,7 +380,10 @@ def _fill(f: Function, parameters: str, values: dict[str, Number]) -> None:
 
 def _forward(r: dict[str, str], f: Function) -> dict[str, Number]:
     """The parameters of the convolution itself, a group."""
-    values: dict[str, Number] = {name: r[name] for name in ("batch", "channels", "features", "bias_step")}
+    values: dict[str, Number] = {name: r[name] for name in ("batch", "channels", "features", "bias_step", "groups")}
+    values["source_group"] = f.mul(r["channels"], r["x_channel"])
+    values["weight_group"] = f.mul(r["features"], r["w_feature"])
+    values["target_group"] = f.mul(r["features"], r["y_channel"])
     for dim in ("batch", "channel", *DIMS):
         values[f"source_{dim}"], values[f"target_{dim}"] = r[f"x_{dim}"], r[f"y_{dim}"]
     for dim in ("feature", "channel", *DIMS):
@@ -398,40 +395,38 @@ def _forward(r: dict[str, str], f: Function) -> dict[str, Number]:
     return values
 
 
-def _group(f: Function, t: Tile, r: dict[str, str], g: Number) -> dict[str, str]:
-    """The addresses of a group's parts of the operands."""
-    channels, features = f.mul(g, r["channels"]), f.mul(g, r["features"])
-    return {
-        "x": f.at(r["at_x"], t.kind, f.mul(channels, r["x_channel"])),
-        "w": f.at(r["at_w"], t.kind, f.mul(features, r["w_feature"])),
-        "y": f.at(r["at_y"], t.kind, f.mul(features, r["y_channel"])),
-        "bias": f.at(r["at_bias"], t.kind, f.mul(features, r["bias_step"])),
-    }
+def _each_group(f: Function, t: Tile, name: str, values: dict[str, Number], at: dict[str, Number]) -> None:
+    """Calls a function on a correlation's parameters for each group, or one that does all groups of one channel."""
+    with f.when(depthwise.applies(f, values)):
+        operands = ", ".join(f"ptr {address}" for address in at.values())
+        f.do(f"call void @{name}_one_{t.dtype}({operands})")
+    with f.unless(depthwise.applies(f, values)), f.loop(0, values["groups"]) as g:
+        moved = dict(at)
+        for x in ("source", "weight", "target"):
+            moved[x] = f.at(at[x], t.kind, f.mul(g, values[f"{x}_group"]))
+        if "bias" in at:
+            bias = f.at(at["bias"], t.kind, f.mul(f.mul(g, values["features"]), values["bias_step"]))
+            moved["bias"] = f.choose(f.op(f"icmp eq ptr {at['bias']}, null"), "null", bias, "ptr")
+        operands = ", ".join(f"ptr {address}" for address in moved.values())
+        f.do(f"call void @{name}_{t.dtype}({operands})")
 
 
 def _conv(t: Tile) -> str:
     f, r, parameters = _begin(t, "conv")
-    _fill(f, parameters, _forward(r, f))
-    has_bias = f.compare("sge", r["bias"], 0)
-    with f.loop(0, r["groups"]) as g:
-        at = _group(f, t, r, g)
-        bias = f.choose(has_bias, at["bias"], "null", "ptr")
-        f.do(
-            f"call void @correlate_{t.dtype}(ptr {at['x']}, ptr {at['w']}, ptr {at['y']}, ptr {bias}, "
-            f"ptr {r['at_scratch']}, ptr {parameters})"
-        )
+    values = _forward(r, f)
+    _fill(f, parameters, values)
+    bias = f.choose(f.compare("sge", r["bias"], 0), r["at_bias"], "null", "ptr")
+    at = {"source": r["at_x"], "weight": r["at_w"], "target": r["at_y"], "bias": bias, "scratch": r["at_scratch"]}
+    _each_group(f, t, "correlate", values, at | {"parameters": parameters})
     return f.text()
 
 
 def _conv_weight(t: Tile) -> str:
     f, r, parameters = _begin(t, "conv_weight")
-    _fill(f, parameters, _forward(r, f))
-    with f.loop(0, r["groups"]) as g:
-        at = _group(f, t, r, g)
-        f.do(
-            f"call void @weight_gradient_{t.dtype}(ptr {at['x']}, ptr {at['w']}, ptr {at['y']}, "
-            f"ptr {r['at_scratch']}, ptr {parameters})"
-        )
+    values = _forward(r, f)
+    _fill(f, parameters, values)
+    at = {"source": r["at_x"], "weight": r["at_w"], "target": r["at_y"], "scratch": r["at_scratch"]}
+    _each_group(f, t, "weight_gradient", values, at | {"parameters": parameters})
     return f.text()
 
 
@@ -440,7 +435,10 @@ def _conv_input(t: Tile) -> str:
     f, r, parameters = _begin(t, "conv_input")
     with f.loop(0, r["stride_row"]) as row, f.loop(0, r["stride_col"]) as col:
         values: dict[str, Number] = {"batch": r["batch"], "channels": r["features"], "features": r["channels"]}
-        values |= {"bias_step": 0, "step_row": 1, "step_col": 1}
+        values |= {"bias_step": 0, "step_row": 1, "step_col": 1, "groups": r["groups"]}
+        values["source_group"] = f.mul(r["features"], r["y_channel"])
+        values["weight_group"] = f.mul(r["features"], r["w_feature"])
+        values["target_group"] = f.mul(r["channels"], r["x_channel"])
         values |= {"weight_feature": r["w_channel"], "weight_channel": r["w_feature"]}
         for dim in ("batch", "channel", *DIMS):
             values[f"source_{dim}"], values[f"target_{dim}"] = r[f"y_{dim}"], r[f"x_{dim}"]
@@ -458,14 +456,10 @@ def _conv_input(t: Tile) -> str:
             values[f"target_{dim}"] = f.mul(stride, r[f"x_{dim}"])
             first_tap.append(f.mul(first, r[f"w_{dim}"]))
         _fill(f, parameters, values)
-        with f.loop(0, r["groups"]) as g:
-            at = _group(f, t, r, g)
-            weight = f.at(at["w"], t.kind, *first_tap)
-            target = f.at(at["x"], t.kind, f.mul(row, r["x_row"]), f.mul(col, r["x_col"]))
-            f.do(
-                f"call void @correlate_{t.dtype}(ptr {at['y']}, ptr {weight}, ptr {target}, ptr null, "
-                f"ptr {r['at_scratch']}, ptr {parameters})"
-            )
+        at = {"source": r["at_y"], "weight": f.at(r["at_w"], t.kind, *first_tap)}
+        at["target"] = f.at(r["at_x"], t.kind, f.mul(row, r["x_row"]), f.mul(col, r["x_col"]))
+        at |= {"bias": "null", "scratch": r["at_scratch"], "parameters": parameters}
+        _each_group(f, t, "correlate", values, at)
     return f.text()
 
 
@@ -487,13 +481,20 @@ def _taps_that_meet(f: Function, r: dict[str, str], dim: str, remainder: Number)
     return f.load("i64", first), f.load("i64", between), f.load("i64", count)
 
 
-DEPTHWISE = (depthwise.correlate, depthwise.weight_gradient)
+KERNELS = ("conv", "conv_input", "conv_weight")
 
 
-def module(dtype: str, registers: int | None = None) -> str:
-    """The kernels' module, for vector registers of so many bytes (this machine's, if not given)."""
+def module(dtype: str, kernels: Sequence[str] = KERNELS, registers: int | None = None) -> str:
+    """A module with these kernels, for vector registers of so many bytes (this machine's, if not given)."""
     t = tile_for(dtype, registers or host_registers())
-    texts = [*declarations(t), *tiles(t, Offsets), *tiles(t, Lines), *packing.functions(t)]
-    texts += [part(t, lambda f: f.entries("%parameters", CORRELATION)) for part in DEPTHWISE]
-    texts += [part(t) for part in (_strip, _correlate, _weight_gradient, _conv, _conv_weight, _conv_input)]
-    return "\n".join(texts)
+
+    def numbers(f: Function) -> dict[str, str]:
+        return f.entries("%parameters", CORRELATION)
+
+    texts = [*declarations(t), _strip(t)]
+    if "conv" in kernels or "conv_input" in kernels:
+        texts += [*tiles(t, Offsets), depthwise.correlate(t, numbers), _correlate(t)]
+    if "conv_weight" in kernels:
+        texts += [*tiles(t, Lines), *packing.functions(t), depthwise.weight_gradient(t, numbers), _weight_gradient(t)]
+    writers = {"conv": _conv, "conv_input": _conv_input, "conv_weight": _conv_weight}
+    return "\n".join([*texts, *(writers[kernel](t) for kernel in kernels)])

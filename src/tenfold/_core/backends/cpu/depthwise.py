@@ -1,7 +1,7 @@
 """Correlations of one channel with one kernel, as depthwise convolutions have them: limited by memory.
 
-In: a `Tile`, for its dtype. Out: functions of LLVM IR that `convolution` calls for a group of one channel and one
-feature whose rows are contiguous. Rows of the result are computed in vectors of `LANES` elements, a few rows at a time,
+In: a `Tile`, for its dtype. Out: functions of LLVM IR that `convolution` calls for groups of one channel and one feature
+whose rows are contiguous. Rows of the result are computed in vectors of `LANES` elements, a few rows at a time,
 straight from the source: a vector of it is loaded for each tap, with zeros in place of what does not exist.
 """
 
@@ -15,6 +15,7 @@ from .tiles import Tile, add_up, fma, lane_mask, load_masked, load_spaced, splat
 
 LANES = 16  # the same on every machine: the gradient by the weights adds up lanes
 ROWS = 4  # rows of the result side by side, so that an addition does not wait for the one before
+TAPS = [(i, j) for i in range(3) for j in range(3)]
 
 
 def applies(f: Function, r: dict[str, str]) -> str:
@@ -25,9 +26,9 @@ def applies(f: Function, r: dict[str, str]) -> str:
     return result
 
 
-def scratch_elements(columns: int, taps_row: int, taps_col: int) -> int:
-    """At most, of four bytes or more each."""
-    return (taps_col + 1) * (columns + LANES) + 2 * taps_row * taps_col * ROWS * LANES
+def scratch_elements(groups: int, columns: int, taps_row: int, taps_col: int) -> int:
+    """How many elements of scratch are needed, at most."""
+    return (taps_col + 1) * (columns + LANES) + groups * taps_row * taps_col * ROWS * LANES
 
 
 class Lines:
@@ -93,23 +94,35 @@ def _is_usual(f: Function, r: dict[str, str]) -> str:
     return result
 
 
-def _downwards(f: Function, t: Tile, r: dict[str, str]) -> tuple[dict[str, str], str]:
-    """The same correlation with taps from the upper to the lower row, and the address of its first weight."""
+def _downwards(f: Function, r: dict[str, str]) -> tuple[dict[str, str], Number]:
+    """The same correlation with taps from the upper to the lower row, and the offset of its first weight."""
     upwards = f.compare("eq", r["tap_row"], -1)
     out = dict(r)
     out["first_row"] = f.sub(r["first_row"], f.choose(upwards, 2, 0))
     out["weight_row"] = f.choose(upwards, f.sub(0, r["weight_row"]), r["weight_row"])
-    return out, f.at("%weight", t.kind, f.choose(upwards, f.mul(2, r["weight_row"]), 0))
+    return out, f.choose(upwards, f.mul(2, r["weight_row"]), 0)
 
 
-def _blocks(f: Function, r: dict[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Loops over images, blocks of `ROWS` output rows, and vectors within them."""
-    with (
-        f.loop(0, r["batch"]) as n,
-        f.loop(0, r["target_rows"], ROWS) as row,
-        f.loop(0, r["target_cols"], LANES) as v,
-    ):
-        yield n, row, v
+def _planes(f: Function, t: Tile, r: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Loops over images and, in memory's order, over their channels: the channel, and where its parts are."""
+    with f.loop(0, r["batch"]) as n, f.loop(0, r["groups"]) as g:
+        at = {
+            x: f.at(f"%{x}", t.kind, f.mul(n, r[f"{x}_batch"]), f.mul(g, r[f"{x}_group"])) for x in ("source", "target")
+        }
+        yield g, at | {"weight": f.at("%weight", t.kind, f.mul(g, r["weight_group"]))}
+
+
+def _blocks(f: Function, r: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Loops over blocks of `ROWS` output rows, and over the vectors within them."""
+    with f.loop(0, r["target_rows"], ROWS) as row, f.loop(0, r["target_cols"], LANES) as v:
+        yield row, v
+
+
+def _fetch(f: Function, t: Tile, r: dict[str, str], at: dict[str, str], x: str, row: str, v: str, write: int) -> None:
+    """Has the same block of the next channel fetched, which is too far away for the processor to guess."""
+    for q in range(ROWS):
+        place = f.at(at[x], t.kind, f.add(r[f"{x}_group"], v), f.mul(f.add(row, q), r[f"{x}_row"]))
+        f.do(f"call void @llvm.prefetch.p0(ptr {place}, i32 {write}, i32 3, i32 1)")
 
 
 def _both_steps(f: Function, r: dict[str, str]) -> Iterator[int]:
@@ -120,7 +133,7 @@ def _both_steps(f: Function, r: dict[str, str]) -> Iterator[int]:
 
 
 def correlate(tile: Tile, numbers: Callable[[Function], dict[str, str]]) -> str:
-    """As `convolution`'s correlation of a group; `numbers` loads its parameters."""
+    """As `convolution`'s correlation, of all groups; `numbers` loads its parameters."""
     t = replace(tile, lanes=LANES)
     f = Function(
         f"internal void @correlate_one_{t.dtype}"
@@ -128,109 +141,114 @@ def correlate(tile: Tile, numbers: Callable[[Function], dict[str, str]]) -> str:
     )
     r = numbers(f)
     lines = Lines(f, t, r, "%scratch")
-    start = f.variable(t.kind, "0.0")
-    with f.when(f.op("icmp ne ptr %bias, null")):
-        f.store(t.kind, f.load(t.kind, "%bias"), start)
 
-    def write(sums: list[str], n: str, row: str, v: str) -> None:
+    def start(g: str) -> str:
+        value = f.variable(t.kind, "0.0")
+        with f.when(f.op("icmp ne ptr %bias, null")):
+            f.store(t.kind, f.load(t.kind, f.at("%bias", t.kind, f.mul(g, r["bias_step"]))), value)
+        return splat(f, t.vector, f.load(t.kind, value), t.kind)
+
+    def write(sums: list[str], target: str, row: str, v: str) -> None:
         mask = lane_mask(f, LANES, f.min(f.sub(r["target_cols"], v), LANES))
-        corner = f.at("%target", t.kind, f.mul(n, r["target_batch"]), v)
         for q, value in enumerate(sums):
             with f.when(f.compare("slt", f.add(row, q), r["target_rows"])):
-                place = f.at(corner, t.kind, f.mul(f.add(row, q), r["target_row"]))
+                place = f.at(target, t.kind, f.mul(f.add(row, q), r["target_row"]), v)
                 store_masked(f, t.dtype, LANES, value, place, mask)
 
     with f.when(_is_usual(f, r)):
-        down, first = _downwards(f, t, r)
-        weights = {}
-        for i in range(3):
-            for j in range(3):
-                place = f.at(first, t.kind, f.mul(i, down["weight_row"]), f.mul(j, r["weight_col"]))
+        down, first = _downwards(f, r)
+        for g, at in _planes(f, t, r):
+            weights = {}
+            for i, j in TAPS:
+                place = f.at(at["weight"], t.kind, first, f.mul(i, down["weight_row"]), f.mul(j, r["weight_col"]))
                 weights[i, j] = splat(f, t.vector, f.load(t.kind, place), t.kind)
-        begin = splat(f, t.vector, f.load(t.kind, start), t.kind)
-        for n, row, v in _blocks(f, r):
-            values = lines.window(down, f.at("%source", t.kind, f.mul(n, r["source_batch"])), row, v)
-            sums = [begin] * ROWS
-            for i in range(3):
-                for j in range(3):
+            begin = start(g)
+            for row, v in _blocks(f, r):
+                _fetch(f, t, r, at, "source", row, v, 0)
+                _fetch(f, t, r, at, "target", row, v, 1)
+                values = lines.window(down, at["source"], row, v)
+                sums = [begin] * ROWS
+                for i, j in TAPS:
                     for q in range(ROWS):
                         sums[q] = fma(f, t.vector, t.suffix, weights[i, j], values[q + i, j], sums[q])
-            write(sums, n, row, v)
+                write(sums, at["target"], row, v)
         f.leave()
     for step in _both_steps(f, r):
-        for n, row, v in _blocks(f, r):
-            image = f.at("%source", t.kind, f.mul(n, r["source_batch"]))
-            sums = [f.variable(t.vector, splat(f, t.vector, f.load(t.kind, start), t.kind)) for _ in range(ROWS)]
-            with f.loop(0, r["taps_row"]) as i:
-                taps = [lines.at(image, f.add(row, q), i, v) for q in range(ROWS)]
-                with f.loop(0, r["taps_col"]) as j:
-                    place = f.at("%weight", t.kind, f.mul(i, r["weight_row"]), f.mul(j, r["weight_col"]))
-                    weight = splat(f, t.vector, f.load(t.kind, place), t.kind)
-                    for sum_, tap in zip(sums, taps):
-                        values = load_spaced(f, t, *tap(j), step)
-                        f.store(t.vector, fma(f, t.vector, t.suffix, weight, values, f.load(t.vector, sum_)), sum_)
-            write([f.load(t.vector, sum_) for sum_ in sums], n, row, v)
+        for g, at in _planes(f, t, r):
+            begin = start(g)
+            for row, v in _blocks(f, r):
+                sums = [f.variable(t.vector, begin) for _ in range(ROWS)]
+                with f.loop(0, r["taps_row"]) as i:
+                    taps = [lines.at(at["source"], f.add(row, q), i, v) for q in range(ROWS)]
+                    with f.loop(0, r["taps_col"]) as j:
+                        place = f.at(at["weight"], t.kind, f.mul(i, r["weight_row"]), f.mul(j, r["weight_col"]))
+                        weight = splat(f, t.vector, f.load(t.kind, place), t.kind)
+                        for sum_, tap in zip(sums, taps):
+                            values = load_spaced(f, t, *tap(j), step)
+                            f.store(t.vector, fma(f, t.vector, t.suffix, weight, values, f.load(t.vector, sum_)), sum_)
+                write([f.load(t.vector, sum_) for sum_ in sums], at["target"], row, v)
     return f.text()
 
 
 def weight_gradient(tile: Tile, numbers: Callable[[Function], dict[str, str]]) -> str:
-    """As `convolution`'s gradient by the weights, of a group. An element is the sum of chains over the images
-    and the columns that are `LANES` apart; for other kernels than 3 × 3, and over rows that are `ROWS` apart."""
+    """As `convolution`'s gradient by the weights, of all groups. An element is the sum of chains over the images and
+    the columns that are `LANES` apart; for other kernels than 3 × 3, and over rows that are `ROWS` apart."""
     t = replace(tile, lanes=LANES)
     f = Function(
         f"internal void @weight_gradient_one_{t.dtype}"
         "(ptr %source, ptr %weight, ptr %target, ptr %scratch, ptr %parameters)"
     )
     r = numbers(f)
-    taps = f.mul(r["taps_row"], r["taps_col"])
-    lines = Lines(f, t, r, f.at("%scratch", t.kind, f.mul(taps, ROWS * LANES)))
-    with f.loop(0, f.mul(taps, ROWS * LANES), LANES) as i:
+    chains = f.mul(f.mul(r["groups"], f.mul(r["taps_row"], r["taps_col"])), ROWS * LANES)
+    lines = Lines(f, t, r, f.at("%scratch", t.kind, chains))
+    with f.loop(0, chains, LANES) as i:
         f.store(t.vector, "zeroinitializer", f.at("%scratch", t.kind, i), BYTES[t.dtype])
-    with f.when(_is_usual(f, r)):
-        down, first = _downwards(f, t, r)
-        taps = [(i, j) for i in range(3) for j in range(3)]
-        chains = {tap: f.variable(t.vector, "zeroinitializer") for tap in taps}
-        for n, row, v in _blocks(f, r):
-            values = lines.window(down, f.at("%source", t.kind, f.mul(n, r["source_batch"])), row, v)
-            corner = f.at("%target", t.kind, f.mul(n, r["target_batch"]), v)
-            sums = {tap: f.load(t.vector, chains[tap]) for tap in taps}
-            for q in range(ROWS):
-                exists = f.compare("slt", f.add(row, q), r["target_rows"])
-                count = f.choose(exists, f.min(f.sub(r["target_cols"], v), LANES), 0)
-                place = f.at(corner, t.kind, f.mul(f.add(row, q), r["target_row"]))
-                other = load_masked(f, t.dtype, LANES, place, lane_mask(f, LANES, count))
-                for i, j in taps:
-                    sums[i, j] = fma(f, t.vector, t.suffix, other, values[q + i, j], sums[i, j])
-            for tap in taps:
-                f.store(t.vector, sums[tap], chains[tap])
-        for i, j in taps:
-            place = f.at(first, t.kind, f.mul(i, down["weight_row"]), f.mul(j, r["weight_col"]))
-            f.store(t.kind, add_up(f, t.kind, LANES, [f.load(t.vector, chains[i, j])]), place)
-        f.leave()
-    for step in _both_steps(f, r):
-        with f.loop(0, r["batch"]) as n, f.loop(0, r["taps_row"]) as i, f.loop(0, r["taps_col"]) as j:
-            image = f.at("%source", t.kind, f.mul(n, r["source_batch"]))
-            result = f.at("%target", t.kind, f.mul(n, r["target_batch"]))
-            places = [_chain(f, t, r, i, j, q) for q in range(ROWS)]
-            sums = [f.variable(t.vector, f.load(t.vector, place, BYTES[t.dtype])) for place in places]
-            with f.loop(0, r["target_rows"], ROWS) as row, f.loop(0, r["target_cols"], LANES) as v:
-                for q, sum_ in enumerate(sums):
-                    here, flags = lines.at(image, f.add(row, q), i, v)(j)
-                    values = load_spaced(f, t, here, flags, step)
-                    mask = f.op(f"icmp ne <{LANES} x i32> {flags}, zeroinitializer")
-                    place = f.at(result, t.kind, f.mul(f.add(row, q), r["target_row"]), v)
-                    other = load_masked(f, t.dtype, LANES, place, mask)
-                    f.store(t.vector, fma(f, t.vector, t.suffix, values, other, f.load(t.vector, sum_)), sum_)
-            for place, sum_ in zip(places, sums):
-                f.store(t.vector, f.load(t.vector, sum_), place, BYTES[t.dtype])
-    with f.loop(0, r["taps_row"]) as i, f.loop(0, r["taps_col"]) as j:
-        chains = [f.load(t.vector, _chain(f, t, r, i, j, q), BYTES[t.dtype]) for q in range(ROWS)]
-        place = f.at("%weight", t.kind, f.mul(i, r["weight_row"]), f.mul(j, r["weight_col"]))
-        f.store(t.kind, add_up(f, t.kind, LANES, chains), place)
+
+    def chain(g: str, i: Number, j: Number, q: int) -> str:
+        number = f.add(f.mul(f.add(f.mul(g, r["taps_row"]), i), r["taps_col"]), j)
+        return f.at("%scratch", t.kind, f.mul(f.add(f.mul(number, ROWS), q), LANES))
+
+    usual = _is_usual(f, r)
+    with f.when(usual):
+        down, _ = _downwards(f, r)
+        for g, at in _planes(f, t, r):
+            sums = {tap: f.variable(t.vector, f.load(t.vector, chain(g, *tap, 0), BYTES[t.dtype])) for tap in TAPS}
+            for row, v in _blocks(f, r):
+                _fetch(f, t, r, at, "source", row, v, 0)
+                _fetch(f, t, r, at, "target", row, v, 0)
+                values = lines.window(down, at["source"], row, v)
+                for q in range(ROWS):
+                    exists = f.compare("slt", f.add(row, q), r["target_rows"])
+                    count = f.choose(exists, f.min(f.sub(r["target_cols"], v), LANES), 0)
+                    place = f.at(at["target"], t.kind, f.mul(f.add(row, q), r["target_row"]), v)
+                    other = load_masked(f, t.dtype, LANES, place, lane_mask(f, LANES, count))
+                    for (i, j), sum_ in sums.items():
+                        new = fma(f, t.vector, t.suffix, other, values[q + i, j], f.load(t.vector, sum_))
+                        f.store(t.vector, new, sum_)
+            for tap, sum_ in sums.items():
+                f.store(t.vector, f.load(t.vector, sum_), chain(g, *tap, 0), BYTES[t.dtype])
+    with f.unless(usual):
+        for step in _both_steps(f, r):
+            for g, at in _planes(f, t, r):
+                with f.loop(0, r["taps_row"]) as i, f.loop(0, r["taps_col"]) as j:
+                    places = [chain(g, i, j, q) for q in range(ROWS)]
+                    partial = [f.variable(t.vector, f.load(t.vector, place, BYTES[t.dtype])) for place in places]
+                    for row, v in _blocks(f, r):
+                        for q, sum_ in enumerate(partial):
+                            here, flags = lines.at(at["source"], f.add(row, q), i, v)(j)
+                            values = load_spaced(f, t, here, flags, step)
+                            mask = f.op(f"icmp ne <{LANES} x i32> {flags}, zeroinitializer")
+                            place = f.at(at["target"], t.kind, f.mul(f.add(row, q), r["target_row"]), v)
+                            other = load_masked(f, t.dtype, LANES, place, mask)
+                            new = fma(f, t.vector, t.suffix, values, other, f.load(t.vector, sum_))
+                            f.store(t.vector, new, sum_)
+                    for place, sum_ in zip(places, partial):
+                        f.store(t.vector, f.load(t.vector, sum_), place, BYTES[t.dtype])
+    # The usual kernel's chains are in the order of its rows, which may be the other way round.
+    upwards = f.both(usual, f.compare("eq", r["tap_row"], -1))
+    with f.loop(0, r["groups"]) as g, f.loop(0, r["taps_row"]) as i, f.loop(0, r["taps_col"]) as j:
+        line = f.choose(upwards, f.sub(2, i), i)
+        total = add_up(f, t.kind, LANES, [f.load(t.vector, chain(g, line, j, q), BYTES[t.dtype]) for q in range(ROWS)])
+        place = f.at("%weight", t.kind, f.mul(g, r["weight_group"]), f.mul(i, r["weight_row"]))
+        f.store(t.kind, total, f.at(place, t.kind, f.mul(j, r["weight_col"])))
     return f.text()
-
-
-def _chain(f: Function, t: Tile, r: dict[str, str], i: Number, j: Number, q: int) -> str:
-    """Where the chains of a tap are, of every `ROWS`th row from q on."""
-    number = f.add(f.mul(i, r["taps_col"]), j)
-    return f.at("%scratch", t.kind, f.mul(f.add(f.mul(number, ROWS), q), LANES))
