@@ -127,9 +127,9 @@ class Correlation:
     def _reads_in_place(self) -> str:
         f, r = self.f, self.r
         last = f.add(f.add(self.top, self.spread), r["target_rows"])
-        equal = [("step_col", 1), ("taps_col", 1), ("source_col", 1), ("first_col", 0)]
-        equal += [("source_row", self.cols), ("source_cols", self.cols)]
-        result = self.shared
+        equal = [("step_col", 1), ("taps_col", 1), ("source_col", 1), ("first_col", 0), ("source_cols", self.cols)]
+        one_line = f.both(f.compare("sle", r["target_rows"], 1), f.compare("eq", self.spread, 0))
+        result = f.both(self.shared, f.either(one_line, f.compare("eq", r["source_row"], self.cols)))
         for name, value in equal:
             result = f.both(result, f.compare("eq", r[name], value))
         result = f.both(result, f.compare("sge", self.top, 0))
@@ -467,8 +467,6 @@ def _taps_that_meet(f: Function, r: dict[str, str], dim: str, remainder: Number)
     """The first tap, the distance and the number of those that lead from an output to positions of x with this
     remainder."""
     first, between, count = (f.variable("i64", 0) for _ in range(3))
-    for variable in (first, between, count):
-        f.store("i64", 0, variable)
     with f.loop(0, r[f"kernel_{dim}s"]) as k:
         distance = f.sub(f.add(remainder, r[f"pad_{dim}"]), f.mul(k, r[f"dilation_{dim}"]))
         with f.when(f.compare("eq", f.op(f"srem i64 {distance}, {r[f'stride_{dim}']}"), 0)):

@@ -85,7 +85,6 @@ def vector_columns(t: Tile) -> str:
         chains = [f.variable(t.vector, "zeroinitializer") for _ in masks]
         empty = f.variable("i1", f.negate(started))  # nothing is in the totals: they are to be replaced
         for v, mask in enumerate(masks):
-            f.store(t.vector, "zeroinitializer", chains[v])
             with f.when(started):
                 start = load_masked(f, t.dtype, t.lanes, f.at("%start", t.kind, f.add(j, v * t.lanes)), mask)
                 f.store(t.vector, start, totals[v])
