@@ -75,6 +75,7 @@ CORRELATION = (
     *(f"source_{dim}" for dim in ("batch", "channel", *DIMS)),
     *("source_rows", "source_cols", "step_row", "step_col", "first_row", "first_col"),
     *("taps_row", "taps_col", "tap_row", "tap_col"),
+    "period",  # of the kernel rows: so many are at places that differ by less than a step
     *(f"weight_{dim}" for dim in ("feature", "channel", *DIMS)),
     *("target_rows", "target_cols"),
     *(f"target_{dim}" for dim in ("batch", "channel", *DIMS)),
@@ -88,11 +89,12 @@ def scratch_bytes(dtype: str, row: Mapping[str, int]) -> int:
     strip = COLS_BLOCK // size
     taps = row["kernel_rows"] * row["kernel_cols"]
     spread = (row["kernel_rows"] - 1) * row["dilation_row"]
+    period = min(row["stride_row"], row["kernel_rows"])
     elements = 0
     for source, target, cols in (("channels", "features", row["out_cols"]), ("features", "channels", row["in_cols"])):
         count, others = row[source], row[target]
         positions = max(strip, cols)
-        copies = row["kernel_cols"] * count * max(positions + spread * cols, row["kernel_rows"] * positions)
+        copies = row["kernel_cols"] * count * period * (positions + spread * cols)
         tables = 4 * count * taps * (8 // size) + row["kernel_cols"] * (cols + 64)
         results = others * positions + others * 64 + count * taps * others
         packed = (positions + 64) * (others + 64) + others * positions
@@ -112,15 +114,15 @@ class Correlation:
         self.cols = r["target_cols"]
         self.depth = f.mul(r["channels"], f.mul(r["taps_row"], r["taps_col"]))
         self.rows = f.min(f.max(f.div(COLS_BLOCK // BYTES[t.dtype], f.max(self.cols, 1)), 1), r["target_rows"])
-        reach = f.mul(f.max(f.sub(r["taps_row"], 1), 0), r["tap_row"])
+        # Kernel rows whose distance is a multiple of the step read the same copy, shifted by whole lines.
+        self.apart = f.op(f"sdiv i64 {f.mul(r['period'], r['tap_row'])}, {r['step_row']}")
+        reach = f.mul(f.div(f.max(f.sub(r["taps_row"], 1), 0), r["period"]), self.apart)
         self.lowest = f.min(reach, 0)
         self.spread = f.max(reach, f.sub(0, reach))
-        # With a step of one, all kernel rows read the same copy, shifted by whole lines.
-        self.shared = f.compare("eq", r["step_row"], 1)
-        self.lines = f.choose(self.shared, f.add(self.rows, self.spread), self.rows)
-        self.copies = f.choose(self.shared, 1, r["taps_row"])
+        self.lines = f.add(self.rows, self.spread)
+        self.copies = f.min(r["period"], r["taps_row"])
         self.area = f.mul(f.mul(self.copies, self.lines), self.cols)
-        self.top = f.add(r["first_row"], self.lowest)
+        self.top = f.add(r["first_row"], f.mul(self.lowest, r["step_row"]))
         self.direct = self._reads_in_place()
         self.flags = f"<{t.lanes} x i32>"
 
@@ -129,7 +131,8 @@ class Correlation:
         last = f.add(f.add(self.top, self.spread), r["target_rows"])
         equal = [("step_col", 1), ("taps_col", 1), ("source_col", 1), ("first_col", 0), ("source_cols", self.cols)]
         one_line = f.both(f.compare("sle", r["target_rows"], 1), f.compare("eq", self.spread, 0))
-        result = f.both(self.shared, f.either(one_line, f.compare("eq", r["source_row"], self.cols)))
+        result = f.compare("eq", r["step_row"], 1)
+        result = f.both(result, f.either(one_line, f.compare("eq", r["source_row"], self.cols)))
         for name, value in equal:
             result = f.both(result, f.compare("eq", r[name], value))
         result = f.both(result, f.compare("sge", self.top, 0))
@@ -145,11 +148,12 @@ class Correlation:
     def place(self, c: Number, i: Number, j: Number) -> Number:
         """The offset of a tap's values within the copies, or in the source itself."""
         f, r = self.f, self.r
-        shift = f.mul(f.sub(f.mul(i, r["tap_row"]), self.lowest), self.cols)
+        turn = f.div(i, r["period"])
+        shift = f.mul(f.sub(f.mul(turn, self.apart), self.lowest), self.cols)
         in_source = f.add(f.mul(c, r["source_channel"]), shift)
         copy = f.mul(f.add(f.mul(j, r["channels"]), c), self.area)
-        within = f.choose(self.shared, shift, f.mul(f.mul(i, self.lines), self.cols))
-        return f.choose(self.direct, in_source, f.add(copy, within))
+        first = f.mul(f.mul(f.sub(i, f.mul(turn, r["period"])), self.lines), self.cols)
+        return f.choose(self.direct, in_source, f.add(copy, f.add(first, shift)))
 
     def copies_size(self) -> Number:
         return self.f.add(self.f.mul(self.f.mul(self.r["taps_col"], self.r["channels"]), self.area), 64)
@@ -157,7 +161,7 @@ class Correlation:
 
 def _strip(t: Tile) -> str:
     """Copies what a strip of `rows` output rows from `start` reads, of one image: for each kernel column, channel and
-    (where they share nothing) kernel row, lines as long as the output's, with zeros outside of the source."""
+    kernel row of a period, lines as long as the output's, with zeros outside of the source."""
     f = Function(
         f"internal void @strip_{t.dtype}(ptr %source, ptr %masks, ptr %to, ptr %parameters, i64 %start, i64 %rows)"
     )
@@ -165,7 +169,7 @@ def _strip(t: Tile) -> str:
     r = g.r
     contiguous = f.compare("eq", r["source_col"], 1)
     single, double = (f.both(contiguous, f.compare("eq", r["step_col"], step)) for step in (1, 2))
-    count = f.choose(g.shared, f.add("%rows", g.spread), "%rows")
+    count = f.add("%rows", g.spread)
     block = f.mul(g.lines, g.cols)
     down = f.mul(r["step_row"], r["source_row"])
     line, source = f.variable("ptr", "%to"), f.variable("ptr", "%source")
@@ -196,8 +200,7 @@ def _strip(t: Tile) -> str:
         with f.loop(0, r["channels"]) as c, f.loop(0, g.copies) as i:
             number = f.add(f.mul(f.add(f.mul(j, r["channels"]), c), g.copies), i)
             f.store("ptr", f.at("%to", t.kind, f.mul(number, block)), line)
-            base = f.choose(g.shared, g.top, f.add(r["first_row"], f.mul(i, r["tap_row"])))
-            top = f.add(f.mul("%start", r["step_row"]), base)
+            top = f.add(f.add(f.mul("%start", r["step_row"]), g.top), f.mul(i, r["tap_row"]))
             above, below = existing(top, "row", count)
             clear(above)
             row = f.add(top, f.mul(above, r["step_row"]))
@@ -392,6 +395,12 @@ def _forward(r: dict[str, str], f: Function) -> dict[str, Number]:
         values[f"source_{dim}s"], values[f"target_{dim}s"] = r[f"in_{dim}s"], r[f"out_{dim}s"]
         values[f"step_{dim}"], values[f"first_{dim}"] = r[f"stride_{dim}"], f.sub(0, r[f"pad_{dim}"])
         values[f"taps_{dim}"], values[f"tap_{dim}"] = r[f"kernel_{dim}s"], r[f"dilation_{dim}"]
+    period = f.variable("i64", 0)
+    with f.loop(1, f.add(r["stride_row"], 1)) as q:
+        meets = f.compare("eq", f.op(f"urem i64 {f.mul(q, r['dilation_row'])}, {r['stride_row']}"), 0)
+        with f.when(f.both(meets, f.compare("eq", f.load("i64", period), 0))):
+            f.store("i64", q, period)
+    values["period"] = f.load("i64", period)
     return values
 
 
@@ -435,7 +444,7 @@ def _conv_input(t: Tile) -> str:
     f, r, parameters = _begin(t, "conv_input")
     with f.loop(0, r["stride_row"]) as row, f.loop(0, r["stride_col"]) as col:
         values: dict[str, Number] = {"batch": r["batch"], "channels": r["features"], "features": r["channels"]}
-        values |= {"bias_step": 0, "step_row": 1, "step_col": 1, "groups": r["groups"]}
+        values |= {"bias_step": 0, "step_row": 1, "step_col": 1, "period": 1, "groups": r["groups"]}
         values["source_group"] = f.mul(r["features"], r["y_channel"])
         values["weight_group"] = f.mul(r["features"], r["w_feature"])
         values["target_group"] = f.mul(r["channels"], r["x_channel"])
