@@ -190,14 +190,19 @@ def test_random_geometries(kernels, dtype):
         Geometry(2, 1, 40, 24, (20, 20), (1, 1), stride=(2, 2)),
         Geometry(2, 1, 90, 10, (9, 9), (3, 3), pad=(1, 1)),
         Geometry(2, 20, 1, 1, (17, 19), (3, 3), pad=(1, 1)),
+        Geometry(2, 20, 1, 1, (18, 39), (3, 3), stride=(2, 2), pad=(1, 1)),
+        Geometry(2, 20, 1, 1, (18, 39), (3, 3), stride=(1, 2), pad=(0, 1), dilation=(1, 2)),
+        Geometry(2, 20, 1, 1, (18, 21), (5, 4), pad=(2, 2), dilation=(2, 1)),
         Geometry(2, 1, 6, 5, (1, 900), (1, 7), stride=(1, 3), pad=(0, 3)),
         Geometry(1, 1, 4, 9, (60, 70), (7, 7), stride=(2, 2), pad=(3, 3)),
         Geometry(2, 1, 5, 3, (30, 8), (3, 1)),
     ],
-    ids=lambda g: f"{g.channels}x{g.size[0]}x{g.size[1]}",
+    ids=lambda g: f"{g.groups}x{g.channels}x{g.size[0]}x{g.size[1]} {g.kernel[0]}x{g.kernel[1]}",
 )
 def test_usual_geometries(kernels, dtype, geometry):
-    check(kernels, np.random.default_rng(4), dtype, geometry)
+    rng = np.random.default_rng(4)
+    bias = rng.standard_normal(geometry.groups * geometry.features).astype(DTYPES[dtype])
+    check(kernels, rng, dtype, geometry, bias=bias)
 
 
 def test_nothing_to_sum_gives_the_bias_or_zero(kernels):

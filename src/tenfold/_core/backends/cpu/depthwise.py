@@ -54,19 +54,19 @@ class Lines:
     def flags_at(self, j: Number, v: Number) -> str:
         return self.f.at(self.flags, "i32", self.f.mul(j, self.cols), v)
 
-    def window(self, r: dict[str, str], image: str, row: Number, v: Number) -> dict[tuple[int, int], str]:
+    def window(self, r: dict[str, str], image: str, row: Number, v: Number, step: int) -> dict[tuple[int, int], str]:
         """What `ROWS` output rows from `row` on read with 3 × 3 taps that are one row apart: [row, kernel column]."""
         f, t = self.f, self.t
         values = {}
-        for e in range(ROWS + 2):
-            place = f.add(f.add(row, r["first_row"]), e)
+        for e in range(ROWS * step + 3 - step):
+            place = f.add(f.add(f.mul(row, step), r["first_row"]), e)
             exists = f.compare("ult", place, r["source_rows"])
-            line = f.at(image, t.kind, f.mul(place, r["source_row"]), f.add(v, r["first_col"]))
+            line = f.at(image, t.kind, f.mul(place, r["source_row"]), f.add(f.mul(v, step), r["first_col"]))
             flags = f.choose(exists, self.flags_at(0, v), self.none, "ptr")
             between = f.choose(exists, self.cols, 0)
             for j in range(3):
                 inside = f.load(f"<{LANES} x i32>", f.at(flags, "i32", f.mul(j, between)), 4)
-                values[e, j] = load_spaced(f, t, f.at(line, t.kind, f.mul(j, r["tap_col"])), inside, 1)
+                values[e, j] = load_spaced(f, t, f.at(line, t.kind, f.mul(j, r["tap_col"])), inside, step)
         return values
 
     def at(self, image: str, row: Number, i: Number, v: Number) -> Callable[[Number], tuple[str, str]]:
@@ -86,10 +86,10 @@ class Lines:
         return tap
 
 
-def _is_usual(f: Function, r: dict[str, str]) -> str:
-    """Whether the kernel is 3 × 3 with a step of one, and its rows read neighbouring rows, in either order."""
+def _is_usual(f: Function, r: dict[str, str], step: int) -> str:
+    """Whether the kernel is 3 × 3 with this step, and its rows read neighbouring rows, in either order."""
     result = f.either(f.compare("eq", r["tap_row"], 1), f.compare("eq", r["tap_row"], -1))
-    for name, value in (("taps_row", 3), ("taps_col", 3), ("step_row", 1), ("step_col", 1)):
+    for name, value in (("taps_row", 3), ("taps_col", 3), ("step_row", step), ("step_col", step)):
         result = f.both(result, f.compare("eq", r[name], value))
     return result
 
@@ -118,11 +118,21 @@ def _blocks(f: Function, r: dict[str, str]) -> Iterator[tuple[str, str]]:
         yield row, v
 
 
-def _fetch(f: Function, t: Tile, r: dict[str, str], at: dict[str, str], x: str, row: str, v: str, write: int) -> None:
+def _fetch(f: Function, t: Tile, at: str, strides: tuple[str, str], row: str, v: str, step: int, write: int) -> None:
     """Has the same block of the next channel fetched, which is too far away for the processor to guess."""
-    for q in range(ROWS):
-        place = f.at(at[x], t.kind, f.add(r[f"{x}_group"], v), f.mul(f.add(row, q), r[f"{x}_row"]))
-        f.do(f"call void @llvm.prefetch.p0(ptr {place}, i32 {write}, i32 3, i32 1)")
+    group, down = strides
+    for q in range(ROWS * step):
+        line = f.at(at, t.kind, group, f.mul(f.add(f.mul(row, step), q), down))
+        for half in range(step):
+            place = f.at(line, t.kind, f.mul(v, step), half * LANES)
+            f.do(f"call void @llvm.prefetch.p0(ptr {place}, i32 {write}, i32 3, i32 1)")
+
+
+def _fetch_next(
+    f: Function, t: Tile, r: dict[str, str], at: dict[str, str], row: str, v: str, step: int, write: int
+) -> None:
+    _fetch(f, t, at["source"], (r["source_group"], r["source_row"]), row, v, step, 0)
+    _fetch(f, t, at["target"], (r["target_group"], r["target_row"]), row, v, 1, write)
 
 
 def _both_steps(f: Function, r: dict[str, str]) -> Iterator[int]:
@@ -155,24 +165,24 @@ def correlate(tile: Tile, numbers: Callable[[Function], dict[str, str]]) -> str:
                 place = f.at(target, t.kind, f.mul(f.add(row, q), r["target_row"]), v)
                 store_masked(f, t.dtype, LANES, value, place, mask)
 
-    with f.when(_is_usual(f, r)):
-        down, first = _downwards(f, r)
-        for g, at in _planes(f, t, r):
-            weights = {}
-            for i, j in TAPS:
-                place = f.at(at["weight"], t.kind, first, f.mul(i, down["weight_row"]), f.mul(j, r["weight_col"]))
-                weights[i, j] = splat(f, t.vector, f.load(t.kind, place), t.kind)
-            begin = start(g)
-            for row, v in _blocks(f, r):
-                _fetch(f, t, r, at, "source", row, v, 0)
-                _fetch(f, t, r, at, "target", row, v, 1)
-                values = lines.window(down, at["source"], row, v)
-                sums = [begin] * ROWS
+    for step in (1, 2):
+        with f.when(_is_usual(f, r, step)):
+            down, first = _downwards(f, r)
+            for g, at in _planes(f, t, r):
+                weights = {}
                 for i, j in TAPS:
-                    for q in range(ROWS):
-                        sums[q] = fma(f, t.vector, t.suffix, weights[i, j], values[q + i, j], sums[q])
-                write(sums, at["target"], row, v)
-        f.leave()
+                    place = f.at(at["weight"], t.kind, first, f.mul(i, down["weight_row"]), f.mul(j, r["weight_col"]))
+                    weights[i, j] = splat(f, t.vector, f.load(t.kind, place), t.kind)
+                begin = start(g)
+                for row, v in _blocks(f, r):
+                    _fetch_next(f, t, r, at, row, v, step, 1)
+                    values = lines.window(down, at["source"], row, v, step)
+                    sums = [begin] * ROWS
+                    for i, j in TAPS:
+                        for q in range(ROWS):
+                            sums[q] = fma(f, t.vector, t.suffix, weights[i, j], values[q * step + i, j], sums[q])
+                    write(sums, at["target"], row, v)
+            f.leave()
     for step in _both_steps(f, r):
         for g, at in _planes(f, t, r):
             begin = start(g)
@@ -208,25 +218,25 @@ def weight_gradient(tile: Tile, numbers: Callable[[Function], dict[str, str]]) -
         number = f.add(f.mul(f.add(f.mul(g, r["taps_row"]), i), r["taps_col"]), j)
         return f.at("%scratch", t.kind, f.mul(f.add(f.mul(number, ROWS), q), LANES))
 
-    usual = _is_usual(f, r)
-    with f.when(usual):
-        down, _ = _downwards(f, r)
-        for g, at in _planes(f, t, r):
-            sums = {tap: f.variable(t.vector, f.load(t.vector, chain(g, *tap, 0), BYTES[t.dtype])) for tap in TAPS}
-            for row, v in _blocks(f, r):
-                _fetch(f, t, r, at, "source", row, v, 0)
-                _fetch(f, t, r, at, "target", row, v, 0)
-                values = lines.window(down, at["source"], row, v)
-                for q in range(ROWS):
-                    exists = f.compare("slt", f.add(row, q), r["target_rows"])
-                    count = f.choose(exists, f.min(f.sub(r["target_cols"], v), LANES), 0)
-                    place = f.at(at["target"], t.kind, f.mul(f.add(row, q), r["target_row"]), v)
-                    other = load_masked(f, t.dtype, LANES, place, lane_mask(f, LANES, count))
-                    for (i, j), sum_ in sums.items():
-                        new = fma(f, t.vector, t.suffix, other, values[q + i, j], f.load(t.vector, sum_))
-                        f.store(t.vector, new, sum_)
-            for tap, sum_ in sums.items():
-                f.store(t.vector, f.load(t.vector, sum_), chain(g, *tap, 0), BYTES[t.dtype])
+    usual = f.either(*(_is_usual(f, r, step) for step in (1, 2)))
+    for step in (1, 2):
+        with f.when(_is_usual(f, r, step)):
+            down, _ = _downwards(f, r)
+            for g, at in _planes(f, t, r):
+                sums = {tap: f.variable(t.vector, f.load(t.vector, chain(g, *tap, 0), BYTES[t.dtype])) for tap in TAPS}
+                for row, v in _blocks(f, r):
+                    _fetch_next(f, t, r, at, row, v, step, 0)
+                    values = lines.window(down, at["source"], row, v, step)
+                    for q in range(ROWS):
+                        exists = f.compare("slt", f.add(row, q), r["target_rows"])
+                        count = f.choose(exists, f.min(f.sub(r["target_cols"], v), LANES), 0)
+                        place = f.at(at["target"], t.kind, f.mul(f.add(row, q), r["target_row"]), v)
+                        other = load_masked(f, t.dtype, LANES, place, lane_mask(f, LANES, count))
+                        for (i, j), sum_ in sums.items():
+                            new = fma(f, t.vector, t.suffix, other, values[q * step + i, j], f.load(t.vector, sum_))
+                            f.store(t.vector, new, sum_)
+                for tap, sum_ in sums.items():
+                    f.store(t.vector, f.load(t.vector, sum_), chain(g, *tap, 0), BYTES[t.dtype])
     with f.unless(usual):
         for step in _both_steps(f, r):
             for g, at in _planes(f, t, r):
