@@ -16,7 +16,11 @@ GUARD = 64
 
 @pytest.fixture(scope="session")
 def kernels(native):
-    return {(name, dtype): native(convolution.module(dtype), f"{name}_{dtype}") for dtype in DTYPES for name in NAMES}
+    return {
+        (name, dtype): native(convolution.module(dtype, [name]), f"{name}_{dtype}")
+        for dtype in DTYPES
+        for name in NAMES
+    }
 
 
 class Geometry:
@@ -186,14 +190,19 @@ def test_random_geometries(kernels, dtype):
         Geometry(2, 1, 40, 24, (20, 20), (1, 1), stride=(2, 2)),
         Geometry(2, 1, 90, 10, (9, 9), (3, 3), pad=(1, 1)),
         Geometry(2, 20, 1, 1, (17, 19), (3, 3), pad=(1, 1)),
+        Geometry(2, 20, 1, 1, (18, 39), (3, 3), stride=(2, 2), pad=(1, 1)),
+        Geometry(2, 20, 1, 1, (18, 39), (3, 3), stride=(1, 2), pad=(0, 1), dilation=(1, 2)),
+        Geometry(2, 20, 1, 1, (18, 21), (5, 4), pad=(2, 2), dilation=(2, 1)),
         Geometry(2, 1, 6, 5, (1, 900), (1, 7), stride=(1, 3), pad=(0, 3)),
         Geometry(1, 1, 4, 9, (60, 70), (7, 7), stride=(2, 2), pad=(3, 3)),
         Geometry(2, 1, 5, 3, (30, 8), (3, 1)),
     ],
-    ids=lambda g: f"{g.channels}x{g.size[0]}x{g.size[1]}",
+    ids=lambda g: f"{g.groups}x{g.channels}x{g.size[0]}x{g.size[1]} {g.kernel[0]}x{g.kernel[1]}",
 )
 def test_usual_geometries(kernels, dtype, geometry):
-    check(kernels, np.random.default_rng(4), dtype, geometry)
+    rng = np.random.default_rng(4)
+    bias = rng.standard_normal(geometry.groups * geometry.features).astype(DTYPES[dtype])
+    check(kernels, rng, dtype, geometry, bias=bias)
 
 
 def test_nothing_to_sum_gives_the_bias_or_zero(kernels):
@@ -212,7 +221,7 @@ def test_the_same_bits_for_an_image_alone_and_for_any_registers(kernels, native)
     for kernel, name in zip(NAMES, "yxw"):
         results = []
         for registers in (None, 16, 32, 64):
-            run = native(convolution.module("f32", registers), f"{kernel}_f32")
+            run = native(convolution.module("f32", [kernel], registers), f"{kernel}_f32")
             arrays[name] = np.empty_like(arrays[name])
             call(run, geometry, arrays)
             results.append(arrays[name])

@@ -1,7 +1,7 @@
 """Two-dimensional convolution and its gradients, for any strides, with stride, padding, dilation and groups.
 
-In: a dtype. Out: the text of an LLVM IR module that defines three kernels, `void @name(ptr %table, ptr %row)`, all with
-a row of the entries that `ROW` names:
+In: a dtype. Out: the text of an LLVM IR module that defines kernels, `void @name(ptr %table, ptr %row)`, all with a row of the
+entries that `ROW` names:
 
     conv_<dtype>         y = convolution of x with w, + bias
     conv_input_<dtype>   x = gradient by x, from y (the gradient by y) and w
@@ -33,9 +33,9 @@ product of these copies with the transposed y, summed over strips and images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from . import packing
+from . import depthwise, packing
 from .native_text import BYTES, Function, Number
 from .tiles import (
     BLOCK,
@@ -46,7 +46,7 @@ from .tiles import (
     declarations,
     host_registers,
     lane_mask,
-    load_masked,
+    load_spaced,
     next_height,
     next_width,
     run_tile,
@@ -75,10 +75,11 @@ CORRELATION = (
     *(f"source_{dim}" for dim in ("batch", "channel", *DIMS)),
     *("source_rows", "source_cols", "step_row", "step_col", "first_row", "first_col"),
     *("taps_row", "taps_col", "tap_row", "tap_col"),
+    "period",  # of the kernel rows: so many are at places that differ by less than a step
     *(f"weight_{dim}" for dim in ("feature", "channel", *DIMS)),
     *("target_rows", "target_cols"),
     *(f"target_{dim}" for dim in ("batch", "channel", *DIMS)),
-    "bias_step",
+    *("bias_step", "groups", "source_group", "weight_group", "target_group"),
 )
 
 
@@ -88,15 +89,19 @@ def scratch_bytes(dtype: str, row: Mapping[str, int]) -> int:
     strip = COLS_BLOCK // size
     taps = row["kernel_rows"] * row["kernel_cols"]
     spread = (row["kernel_rows"] - 1) * row["dilation_row"]
+    period = min(row["stride_row"], row["kernel_rows"])
     elements = 0
     for source, target, cols in (("channels", "features", row["out_cols"]), ("features", "channels", row["in_cols"])):
         count, others = row[source], row[target]
         positions = max(strip, cols)
-        copies = row["kernel_cols"] * count * max(positions + spread * cols, row["kernel_rows"] * positions)
+        copies = row["kernel_cols"] * count * period * (positions + spread * cols)
         tables = 4 * count * taps * (8 // size) + row["kernel_cols"] * (cols + 64)
         results = others * positions + others * 64 + count * taps * others
         packed = (positions + 64) * (others + 64) + others * positions
         elements = max(elements, copies + tables + results + packed)
+        elements = max(
+            elements, depthwise.scratch_elements(row["groups"], cols, row["kernel_rows"], row["kernel_cols"])
+        )
     return (elements + 1024) * size
 
 
@@ -109,23 +114,25 @@ class Correlation:
         self.cols = r["target_cols"]
         self.depth = f.mul(r["channels"], f.mul(r["taps_row"], r["taps_col"]))
         self.rows = f.min(f.max(f.div(COLS_BLOCK // BYTES[t.dtype], f.max(self.cols, 1)), 1), r["target_rows"])
-        reach = f.mul(f.max(f.sub(r["taps_row"], 1), 0), r["tap_row"])
+        # Kernel rows whose distance is a multiple of the step read the same copy, shifted by whole lines.
+        self.apart = f.op(f"sdiv i64 {f.mul(r['period'], r['tap_row'])}, {r['step_row']}")
+        reach = f.mul(f.div(f.max(f.sub(r["taps_row"], 1), 0), r["period"]), self.apart)
         self.lowest = f.min(reach, 0)
         self.spread = f.max(reach, f.sub(0, reach))
-        # With a step of one, all kernel rows read the same copy, shifted by whole lines.
-        self.shared = f.compare("eq", r["step_row"], 1)
-        self.lines = f.choose(self.shared, f.add(self.rows, self.spread), self.rows)
-        self.copies = f.choose(self.shared, 1, r["taps_row"])
+        self.lines = f.add(self.rows, self.spread)
+        self.copies = f.min(r["period"], r["taps_row"])
         self.area = f.mul(f.mul(self.copies, self.lines), self.cols)
-        self.top = f.add(r["first_row"], self.lowest)
+        self.top = f.add(r["first_row"], f.mul(self.lowest, r["step_row"]))
         self.direct = self._reads_in_place()
+        self.flags = f"<{t.lanes} x i32>"
 
     def _reads_in_place(self) -> str:
         f, r = self.f, self.r
         last = f.add(f.add(self.top, self.spread), r["target_rows"])
-        equal = [("step_col", 1), ("taps_col", 1), ("source_col", 1), ("first_col", 0)]
-        equal += [("source_row", self.cols), ("source_cols", self.cols)]
-        result = self.shared
+        equal = [("step_col", 1), ("taps_col", 1), ("source_col", 1), ("first_col", 0), ("source_cols", self.cols)]
+        one_line = f.both(f.compare("sle", r["target_rows"], 1), f.compare("eq", self.spread, 0))
+        result = f.compare("eq", r["step_row"], 1)
+        result = f.both(result, f.either(one_line, f.compare("eq", r["source_row"], self.cols)))
         for name, value in equal:
             result = f.both(result, f.compare("eq", r[name], value))
         result = f.both(result, f.compare("sge", self.top, 0))
@@ -141,11 +148,12 @@ class Correlation:
     def place(self, c: Number, i: Number, j: Number) -> Number:
         """The offset of a tap's values within the copies, or in the source itself."""
         f, r = self.f, self.r
-        shift = f.mul(f.sub(f.mul(i, r["tap_row"]), self.lowest), self.cols)
+        turn = f.div(i, r["period"])
+        shift = f.mul(f.sub(f.mul(turn, self.apart), self.lowest), self.cols)
         in_source = f.add(f.mul(c, r["source_channel"]), shift)
         copy = f.mul(f.add(f.mul(j, r["channels"]), c), self.area)
-        within = f.choose(self.shared, shift, f.mul(f.mul(i, self.lines), self.cols))
-        return f.choose(self.direct, in_source, f.add(copy, within))
+        first = f.mul(f.mul(f.sub(i, f.mul(turn, r["period"])), self.lines), self.cols)
+        return f.choose(self.direct, in_source, f.add(copy, f.add(first, shift)))
 
     def copies_size(self) -> Number:
         return self.f.add(self.f.mul(self.f.mul(self.r["taps_col"], self.r["channels"]), self.area), 64)
@@ -153,54 +161,73 @@ class Correlation:
 
 def _strip(t: Tile) -> str:
     """Copies what a strip of `rows` output rows from `start` reads, of one image: for each kernel column, channel and
-    (where they share nothing) kernel row, lines as long as the output's, with zeros outside of the source."""
+    kernel row of a period, lines as long as the output's, with zeros outside of the source."""
     f = Function(
         f"internal void @strip_{t.dtype}(ptr %source, ptr %masks, ptr %to, ptr %parameters, i64 %start, i64 %rows)"
     )
     g = Correlation(f, t, "%parameters")
     r = g.r
-    unit = f.both(f.compare("eq", r["step_col"], 1), f.compare("eq", r["source_col"], 1))
-    count = f.choose(g.shared, f.add("%rows", g.spread), "%rows")
-    flags = f"<{t.lanes} x i32>"
+    contiguous = f.compare("eq", r["source_col"], 1)
+    single, double = (f.both(contiguous, f.compare("eq", r["step_col"], step)) for step in (1, 2))
+    count = f.add("%rows", g.spread)
+    block = f.mul(g.lines, g.cols)
+    down = f.mul(r["step_row"], r["source_row"])
+    line, source = f.variable("ptr", "%to"), f.variable("ptr", "%source")
+
+    def existing(first: Number, dim: str, count: Number) -> tuple[Number, Number]:
+        """The range of positions whose place in the source, `first` and a step for each, is within it."""
+        step = r[f"step_{dim}"]
+
+        def bound(limit: Number) -> Number:
+            distance = f.add(f.max(f.sub(limit, first), 0), f.sub(step, 1))
+            return f.min(f.op(f"sdiv i64 {distance}, {step}"), count)
+
+        return bound(0), bound(r[f"source_{dim}s"])
+
+    def clear(lines: Number) -> None:
+        with f.loop(0, f.mul(lines, g.cols), t.lanes) as v:
+            f.store(t.vector, "zeroinitializer", f.at(f.load("ptr", line), t.kind, v), BYTES[t.dtype])
+        f.store("ptr", f.at(f.load("ptr", line), t.kind, f.mul(lines, g.cols)), line)
+
     with f.loop(0, r["taps_col"]) as j:
         first = f.add(r["first_col"], f.mul(j, r["tap_col"]))
-
-        def bound(limit: Number, first=first) -> Number:
-            # the first position that reads at or after `limit`
-            distance = f.add(f.max(f.sub(limit, first), 0), f.sub(r["step_col"], 1))
-            return f.min(f.op(f"sdiv i64 {distance}, {r['step_col']}"), g.cols)
-
-        low, high = bound(0), bound(r["source_cols"])
+        low, high = existing(first, "col", g.cols)
+        left = f.mul(first, r["source_col"])
         with f.loop(0, g.cols, t.lanes) as v:
             inside = [lane_mask(f, t.lanes, f.max(f.min(f.sub(x, v), t.lanes), 0)) for x in (low, high)]
             inside = f.op(f"xor <{t.lanes} x i1> {inside[0]}, {inside[1]}")
-            widened = f.op(f"sext <{t.lanes} x i1> {inside} to {flags}")
-            f.store(flags, widened, f.at("%masks", "i32", v), 4)
+            f.store(g.flags, f.op(f"sext <{t.lanes} x i1> {inside} to {g.flags}"), f.at("%masks", "i32", v), 4)
         with f.loop(0, r["channels"]) as c, f.loop(0, g.copies) as i:
-            block = f.mul(f.add(f.mul(f.add(f.mul(j, r["channels"]), c), g.copies), i), f.mul(g.lines, g.cols))
-            base = f.choose(g.shared, g.top, f.add(r["first_row"], f.mul(i, r["tap_row"])))
-            with f.loop(0, count) as q:
-                row = f.add(f.mul(f.add("%start", q), r["step_row"]), base)
-                exists = f.both(f.compare("sge", row, 0), f.compare("slt", row, r["source_rows"]))
-                line = f.at("%to", t.kind, f.add(block, f.mul(q, g.cols)))
-                source = f.at("%source", t.kind, f.mul(c, r["source_channel"]), f.mul(row, r["source_row"]))
-                source = f.at(source, t.kind, f.mul(first, r["source_col"]))
-                with f.unless(exists), f.loop(0, g.cols, t.lanes) as v:
-                    f.store(t.vector, "zeroinitializer", f.at(line, t.kind, v), BYTES[t.dtype])
-                with f.when(f.both(exists, unit)), f.loop(0, g.cols, t.lanes) as v:
-                    # what is too much of a vector is written over by the next line
-                    widened = f.load(flags, f.at("%masks", "i32", v), 4)
-                    mask = f.op(f"icmp ne {flags} {widened}, zeroinitializer")
-                    values = load_masked(f, t.dtype, t.lanes, f.at(source, t.kind, v), mask)
-                    f.store(t.vector, values, f.at(line, t.kind, v), BYTES[t.dtype])
-                with f.when(f.both(exists, f.negate(unit))):
-                    with f.loop(0, low) as v:
-                        f.store(t.kind, "0.0", f.at(line, t.kind, v))
-                    step = f.mul(r["step_col"], r["source_col"])
-                    with f.loop(low, high) as v:
-                        f.store(t.kind, f.load(t.kind, f.at(source, t.kind, f.mul(v, step))), f.at(line, t.kind, v))
-                    with f.loop(high, g.cols) as v:
-                        f.store(t.kind, "0.0", f.at(line, t.kind, v))
+            number = f.add(f.mul(f.add(f.mul(j, r["channels"]), c), g.copies), i)
+            f.store("ptr", f.at("%to", t.kind, f.mul(number, block)), line)
+            top = f.add(f.add(f.mul("%start", r["step_row"]), g.top), f.mul(i, r["tap_row"]))
+            above, below = existing(top, "row", count)
+            clear(above)
+            row = f.add(top, f.mul(above, r["step_row"]))
+            corner = f.at("%source", t.kind, f.mul(c, r["source_channel"]), f.mul(row, r["source_row"]), left)
+            f.store("ptr", corner, source)
+            for step, case in ((1, single), (2, double)):
+                with f.when(case), f.loop(above, below):
+                    to, of = f.load("ptr", line), f.load("ptr", source)
+                    with f.loop(0, g.cols, t.lanes) as v:
+                        # what is too much of a vector is written over by the next line
+                        inside = f.load(g.flags, f.at("%masks", "i32", v), 4)
+                        values = load_spaced(f, t, f.at(of, t.kind, f.mul(v, step)), inside, step)
+                        f.store(t.vector, values, f.at(to, t.kind, v), BYTES[t.dtype])
+                    f.store("ptr", f.at(to, t.kind, g.cols), line)
+                    f.store("ptr", f.at(of, t.kind, down), source)
+            with f.unless(f.either(single, double)), f.loop(above, below):
+                to, of = f.load("ptr", line), f.load("ptr", source)
+                step = f.mul(r["step_col"], r["source_col"])
+                with f.loop(0, low) as v:
+                    f.store(t.kind, "0.0", f.at(to, t.kind, v))
+                with f.loop(low, high) as v:
+                    f.store(t.kind, f.load(t.kind, f.at(of, t.kind, f.mul(v, step))), f.at(to, t.kind, v))
+                with f.loop(high, g.cols) as v:
+                    f.store(t.kind, "0.0", f.at(to, t.kind, v))
+                f.store("ptr", f.at(to, t.kind, g.cols), line)
+                f.store("ptr", f.at(of, t.kind, down), source)
+            clear(f.sub(count, below))
     return f.text()
 
 
@@ -356,7 +383,10 @@ def _fill(f: Function, parameters: str, values: dict[str, Number]) -> None:
 
 def _forward(r: dict[str, str], f: Function) -> dict[str, Number]:
     """The parameters of the convolution itself, a group."""
-    values: dict[str, Number] = {name: r[name] for name in ("batch", "channels", "features", "bias_step")}
+    values: dict[str, Number] = {name: r[name] for name in ("batch", "channels", "features", "bias_step", "groups")}
+    values["source_group"] = f.mul(r["channels"], r["x_channel"])
+    values["weight_group"] = f.mul(r["features"], r["w_feature"])
+    values["target_group"] = f.mul(r["features"], r["y_channel"])
     for dim in ("batch", "channel", *DIMS):
         values[f"source_{dim}"], values[f"target_{dim}"] = r[f"x_{dim}"], r[f"y_{dim}"]
     for dim in ("feature", "channel", *DIMS):
@@ -365,43 +395,47 @@ def _forward(r: dict[str, str], f: Function) -> dict[str, Number]:
         values[f"source_{dim}s"], values[f"target_{dim}s"] = r[f"in_{dim}s"], r[f"out_{dim}s"]
         values[f"step_{dim}"], values[f"first_{dim}"] = r[f"stride_{dim}"], f.sub(0, r[f"pad_{dim}"])
         values[f"taps_{dim}"], values[f"tap_{dim}"] = r[f"kernel_{dim}s"], r[f"dilation_{dim}"]
+    period = f.variable("i64", 0)
+    with f.loop(1, f.add(r["stride_row"], 1)) as q:
+        meets = f.compare("eq", f.op(f"urem i64 {f.mul(q, r['dilation_row'])}, {r['stride_row']}"), 0)
+        with f.when(f.both(meets, f.compare("eq", f.load("i64", period), 0))):
+            f.store("i64", q, period)
+    values["period"] = f.load("i64", period)
     return values
 
 
-def _group(f: Function, t: Tile, r: dict[str, str], g: Number) -> dict[str, str]:
-    """The addresses of a group's parts of the operands."""
-    channels, features = f.mul(g, r["channels"]), f.mul(g, r["features"])
-    return {
-        "x": f.at(r["at_x"], t.kind, f.mul(channels, r["x_channel"])),
-        "w": f.at(r["at_w"], t.kind, f.mul(features, r["w_feature"])),
-        "y": f.at(r["at_y"], t.kind, f.mul(features, r["y_channel"])),
-        "bias": f.at(r["at_bias"], t.kind, f.mul(features, r["bias_step"])),
-    }
+def _each_group(f: Function, t: Tile, name: str, values: dict[str, Number], at: dict[str, Number]) -> None:
+    """Calls a function on a correlation's parameters for each group, or one that does all groups of one channel."""
+    with f.when(depthwise.applies(f, values)):
+        operands = ", ".join(f"ptr {address}" for address in at.values())
+        f.do(f"call void @{name}_one_{t.dtype}({operands})")
+    with f.unless(depthwise.applies(f, values)), f.loop(0, values["groups"]) as g:
+        moved = dict(at)
+        for x in ("source", "weight", "target"):
+            moved[x] = f.at(at[x], t.kind, f.mul(g, values[f"{x}_group"]))
+        if "bias" in at:
+            bias = f.at(at["bias"], t.kind, f.mul(f.mul(g, values["features"]), values["bias_step"]))
+            moved["bias"] = f.choose(f.op(f"icmp eq ptr {at['bias']}, null"), "null", bias, "ptr")
+        operands = ", ".join(f"ptr {address}" for address in moved.values())
+        f.do(f"call void @{name}_{t.dtype}({operands})")
 
 
 def _conv(t: Tile) -> str:
     f, r, parameters = _begin(t, "conv")
-    _fill(f, parameters, _forward(r, f))
-    has_bias = f.compare("sge", r["bias"], 0)
-    with f.loop(0, r["groups"]) as g:
-        at = _group(f, t, r, g)
-        bias = f.choose(has_bias, at["bias"], "null", "ptr")
-        f.do(
-            f"call void @correlate_{t.dtype}(ptr {at['x']}, ptr {at['w']}, ptr {at['y']}, ptr {bias}, "
-            f"ptr {r['at_scratch']}, ptr {parameters})"
-        )
+    values = _forward(r, f)
+    _fill(f, parameters, values)
+    bias = f.choose(f.compare("sge", r["bias"], 0), r["at_bias"], "null", "ptr")
+    at = {"source": r["at_x"], "weight": r["at_w"], "target": r["at_y"], "bias": bias, "scratch": r["at_scratch"]}
+    _each_group(f, t, "correlate", values, at | {"parameters": parameters})
     return f.text()
 
 
 def _conv_weight(t: Tile) -> str:
     f, r, parameters = _begin(t, "conv_weight")
-    _fill(f, parameters, _forward(r, f))
-    with f.loop(0, r["groups"]) as g:
-        at = _group(f, t, r, g)
-        f.do(
-            f"call void @weight_gradient_{t.dtype}(ptr {at['x']}, ptr {at['w']}, ptr {at['y']}, "
-            f"ptr {r['at_scratch']}, ptr {parameters})"
-        )
+    values = _forward(r, f)
+    _fill(f, parameters, values)
+    at = {"source": r["at_x"], "weight": r["at_w"], "target": r["at_y"], "scratch": r["at_scratch"]}
+    _each_group(f, t, "weight_gradient", values, at | {"parameters": parameters})
     return f.text()
 
 
@@ -410,7 +444,10 @@ def _conv_input(t: Tile) -> str:
     f, r, parameters = _begin(t, "conv_input")
     with f.loop(0, r["stride_row"]) as row, f.loop(0, r["stride_col"]) as col:
         values: dict[str, Number] = {"batch": r["batch"], "channels": r["features"], "features": r["channels"]}
-        values |= {"bias_step": 0, "step_row": 1, "step_col": 1}
+        values |= {"bias_step": 0, "step_row": 1, "step_col": 1, "period": 1, "groups": r["groups"]}
+        values["source_group"] = f.mul(r["features"], r["y_channel"])
+        values["weight_group"] = f.mul(r["features"], r["w_feature"])
+        values["target_group"] = f.mul(r["channels"], r["x_channel"])
         values |= {"weight_feature": r["w_channel"], "weight_channel": r["w_feature"]}
         for dim in ("batch", "channel", *DIMS):
             values[f"source_{dim}"], values[f"target_{dim}"] = r[f"y_{dim}"], r[f"x_{dim}"]
@@ -428,14 +465,10 @@ def _conv_input(t: Tile) -> str:
             values[f"target_{dim}"] = f.mul(stride, r[f"x_{dim}"])
             first_tap.append(f.mul(first, r[f"w_{dim}"]))
         _fill(f, parameters, values)
-        with f.loop(0, r["groups"]) as g:
-            at = _group(f, t, r, g)
-            weight = f.at(at["w"], t.kind, *first_tap)
-            target = f.at(at["x"], t.kind, f.mul(row, r["x_row"]), f.mul(col, r["x_col"]))
-            f.do(
-                f"call void @correlate_{t.dtype}(ptr {at['y']}, ptr {weight}, ptr {target}, ptr null, "
-                f"ptr {r['at_scratch']}, ptr {parameters})"
-            )
+        at = {"source": r["at_y"], "weight": f.at(r["at_w"], t.kind, *first_tap)}
+        at["target"] = f.at(r["at_x"], t.kind, f.mul(row, r["x_row"]), f.mul(col, r["x_col"]))
+        at |= {"bias": "null", "scratch": r["at_scratch"], "parameters": parameters}
+        _each_group(f, t, "correlate", values, at)
     return f.text()
 
 
@@ -443,8 +476,6 @@ def _taps_that_meet(f: Function, r: dict[str, str], dim: str, remainder: Number)
     """The first tap, the distance and the number of those that lead from an output to positions of x with this
     remainder."""
     first, between, count = (f.variable("i64", 0) for _ in range(3))
-    for variable in (first, between, count):
-        f.store("i64", 0, variable)
     with f.loop(0, r[f"kernel_{dim}s"]) as k:
         distance = f.sub(f.add(remainder, r[f"pad_{dim}"]), f.mul(k, r[f"dilation_{dim}"]))
         with f.when(f.compare("eq", f.op(f"srem i64 {distance}, {r[f'stride_{dim}']}"), 0)):
@@ -457,9 +488,20 @@ def _taps_that_meet(f: Function, r: dict[str, str], dim: str, remainder: Number)
     return f.load("i64", first), f.load("i64", between), f.load("i64", count)
 
 
-def module(dtype: str, registers: int | None = None) -> str:
-    """The kernels' module, for vector registers of so many bytes (this machine's, if not given)."""
+KERNELS = ("conv", "conv_input", "conv_weight")
+
+
+def module(dtype: str, kernels: Sequence[str] = KERNELS, registers: int | None = None) -> str:
+    """A module with these kernels, for vector registers of so many bytes (this machine's, if not given)."""
     t = tile_for(dtype, registers or host_registers())
-    texts = [*declarations(t), *tiles(t, Offsets), *tiles(t, Lines), *packing.functions(t)]
-    texts += [part(t) for part in (_strip, _correlate, _weight_gradient, _conv, _conv_weight, _conv_input)]
-    return "\n".join(texts)
+
+    def numbers(f: Function) -> dict[str, str]:
+        return f.entries("%parameters", CORRELATION)
+
+    texts = [*declarations(t), _strip(t)]
+    if "conv" in kernels or "conv_input" in kernels:
+        texts += [*tiles(t, Offsets), depthwise.correlate(t, numbers), _correlate(t)]
+    if "conv_weight" in kernels:
+        texts += [*tiles(t, Lines), *packing.functions(t), depthwise.weight_gradient(t, numbers), _weight_gradient(t)]
+    writers = {"conv": _conv, "conv_input": _conv_input, "conv_weight": _conv_weight}
+    return "\n".join([*texts, *(writers[kernel](t) for kernel in kernels)])

@@ -100,6 +100,42 @@ def fma(f: Function, vector: str, suffix: str, a: str, b: str, c: str) -> str:
     return f.op(f"call {vector} @llvm.fma.{suffix}({vector} {a}, {vector} {b}, {vector} {c})")
 
 
+def add_up(f: Function, kind: str, lanes: int, vectors: list[str]) -> str:
+    """The sum of all lanes of some vectors (powers of two): a tree, vectors first and then halves of the last one."""
+    vector = f"<{lanes} x {kind}>"
+    while len(vectors) > 1:
+        vectors = [f.op(f"fadd {vector} {a}, {b}") for a, b in zip(vectors[::2], vectors[1::2])]
+    total = vectors[0]
+    while lanes > 1:
+        whole, half = f"<{lanes} x {kind}>", lanes // 2
+        parts = []
+        for start in (0, half):
+            order = ", ".join(f"i32 {i}" for i in range(start, start + half))
+            parts.append(f.op(f"shufflevector {whole} {total}, {whole} poison, <{half} x i32> <{order}>"))
+        total = f.op(f"fadd <{half} x {kind}> {parts[0]}, {parts[1]}")
+        lanes = half
+    return f.op(f"extractelement <1 x {kind}> {total}, i64 0")
+
+
+def load_spaced(f: Function, t: Tile, pointer: str, inside: str, step: int) -> str:
+    """A vector of elements that lie `step` (1 or 2) apart, zero where the i32 in `inside` are; those are not read."""
+    flags = f"<{t.lanes} x i32>"
+
+    def load(place: str, chosen: str) -> str:
+        mask = f.op(f"icmp ne {flags} {chosen}, zeroinitializer")
+        return load_masked(f, t.dtype, t.lanes, place, mask)
+
+    if step == 1:
+        return load(pointer, inside)
+    halves = []
+    for start in (0, t.lanes // 2):
+        order = ", ".join(f"i32 {start + i // 2 if i % 2 == 0 else t.lanes}" for i in range(t.lanes))
+        chosen = f.op(f"shufflevector {flags} {inside}, {flags} zeroinitializer, <{t.lanes} x i32> <{order}>")
+        halves.append(load(f.at(pointer, t.kind, 2 * start), chosen))
+    order = ", ".join(f"i32 {2 * i}" for i in range(t.lanes))
+    return f.op(f"shufflevector {t.vector} {halves[0]}, {t.vector} {halves[1]}, <{t.lanes} x i32> <{order}>")
+
+
 # --- how a tile finds the elements of A and the rows of B
 
 

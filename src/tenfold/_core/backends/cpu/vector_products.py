@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .native_text import BYTES, Function, Number
 from .packing import transposed
-from .tiles import BLOCK, LANES, Tile, fma, lane_mask, load_masked, splat, store_masked
+from .tiles import BLOCK, LANES, Tile, add_up, fma, lane_mask, load_masked, splat, store_masked
 
 
 def dot(t: Tile) -> str:
@@ -49,19 +49,7 @@ def dot(t: Tile) -> str:
             with f.when(f.compare("sgt", rest, 16 * part)):
                 add(whole, part, lane_mask(f, 16, f.min(f.sub(rest, 16 * part), 16)))
     totals = [f.load(vector, each) for each in sums]
-    while len(totals) > 1:
-        totals = [f.op(f"fadd {vector} {a}, {b}") for a, b in zip(totals[::2], totals[1::2])]
-    total = totals[0]
-    for half in (8, 4, 2, 1):
-        lower, upper = (
-            f.op(
-                f"shufflevector <{2 * half} x {t.kind}> {total}, <{2 * half} x {t.kind}> poison, "
-                f"<{half} x i32> <{', '.join(f'i32 {i}' for i in range(start, start + half))}>"
-            )
-            for start in (0, half)
-        )
-        total = f.op(f"fadd <{half} x {t.kind}> {lower}, {upper}")
-    total = f.op(f"extractelement <1 x {t.kind}> {total}, i64 0")
+    total = add_up(f, t.kind, 16, totals)
     f.store(t.kind, f.op(f"fadd {t.kind} {f.load(t.kind, '%c')}, {total}"), "%c")
     return f.text()
 
@@ -97,7 +85,6 @@ def vector_columns(t: Tile) -> str:
         chains = [f.variable(t.vector, "zeroinitializer") for _ in masks]
         empty = f.variable("i1", f.negate(started))  # nothing is in the totals: they are to be replaced
         for v, mask in enumerate(masks):
-            f.store(t.vector, "zeroinitializer", chains[v])
             with f.when(started):
                 start = load_masked(f, t.dtype, t.lanes, f.at("%start", t.kind, f.add(j, v * t.lanes)), mask)
                 f.store(t.vector, start, totals[v])
