@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -297,19 +298,22 @@ def product(s: ProductStep) -> tuple:
     for x, p, by in zip("abc", (a, b, c), strides):
         row |= {x: p.buffer.entry, f"{x}_off": p.offset, f"{x}_row": p.strides[-2], f"{x}_col": p.strides[-1]}
         row |= dict(zip((f"{x}_batch1", f"{x}_batch2"), [0] * len(pad) + by))
-    return library(matmul, f"gemm_{s.dtype}", s.dtype), [row[x] for x in matmul.ROW], work
+    address = library(lambda: matmul.module(s.dtype), f"gemm_{s.dtype}")
+    return address, [row[x] for x in matmul.ROW], work
 
 
 def convolve(s: ConvolutionStep) -> tuple:
     row = s.row()
     work = math.prod(s.y.shape) * math.prod(s.w.shape[1:])
-    return library(convolution, f"{s.kernel}_{s.dtype}", s.dtype), [row[x] for x in convolution.ROW], work
+    parts = ("conv_weight",) if s.kernel == "conv_weight" else ("conv", "conv_input")
+    address = library(lambda: convolution.module(s.dtype, parts), f"{s.kernel}_{s.dtype}")
+    return address, [row[x] for x in convolution.ROW], work
 
 
-def library(source, name: str, dtype: str) -> int:
+def library(text: Callable[[], str], name: str) -> int:
     """The address of a function of one of the backend's own modules."""
     if name not in _functions:
-        _functions[name] = jit.functions(source.module(dtype), [name])[name]
+        _functions[name] = jit.functions(text(), [name])[name]
     return _functions[name]
 
 
