@@ -10,7 +10,10 @@ import pytest
 
 import tenfold as torch
 from tenfold import nn
+from tenfold._core import config
 from tenfold._core.trace import bundle
+from tenfold._core.trace.flush import trim
+from tenfold._core.trace.handle import tls
 
 pytestmark = pytest.mark.usefixtures("interpreted")  # so that bits agree between runs of the same path
 
@@ -179,6 +182,7 @@ def trained(method, seed, bundled, monkeypatch):
             m.setattr(bundle, "receive", lambda nx, w: False)
             m.setattr("tenfold._core.autograd.reverse.receive", lambda nx, w: False)
         draw = random.Random(seed)
+        forget_programs()
         run = Run(method)
         for _ in range(3):
             run.step()
@@ -190,9 +194,31 @@ def trained(method, seed, bundled, monkeypatch):
         return run.end()
 
 
+def forget_programs():
+    """What was compiled for the paths of an earlier run is forgotten."""
+    torch.end_walk()
+    trim(tls.walk)
+
+
+def close(a, b):
+    """Whether two logs agree, but for the last bits."""
+    if isinstance(a, list):
+        return isinstance(b, list) and len(a) == len(b) and all(map(close, a, b))
+    return a == b or abs(a - b) <= 1e-5 * max(1, abs(a))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("seed", range(5))
+def test_interference_compiled(method, seed, monkeypatch):
+    """The paths are others, so the compiled programs take over at other steps."""
+    plain = trained(method, seed, False, monkeypatch)
+    assert close(trained(method, seed, True, monkeypatch), plain)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("seed", range(25))
 def test_interference(method, seed, monkeypatch):
+    monkeypatch.setattr(config, "COMPILE", False)
     plain = trained(method, seed, False, monkeypatch)
     assert trained(method, seed, True, monkeypatch) == plain
 
@@ -200,12 +226,15 @@ def test_interference(method, seed, monkeypatch):
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("when", range(3))
 def test_each_act(act, when, monkeypatch):
+    monkeypatch.setattr(config, "COMPILE", False)
+
     def run(bundled):
         with monkeypatch.context() as m:
             if not bundled:
                 m.setattr(bundle.Bundle, "enter", lambda self, w: False)
                 m.setattr(bundle.Bundle, "lend", lambda self, w: False)
                 m.setattr("tenfold._core.autograd.reverse.receive", lambda nx, w: False)
+            forget_programs()
             run = Run("adam")
             for k in range(6):
                 acts = [(), (), ()]

@@ -136,18 +136,20 @@ def flush(w: Walk) -> None:
     if programs is None:
         programs = end.programs = {}
     asked = programs.get(key)
+    seen = asked is not None
     at_once = False
     if asked is None:
         if len(programs) > 32:
             programs.clear()
         asked = programs[key] = Asked(alive, dirty, w)
-        at_once = not end.graded and config.COMPILE_AT > 1 and not any([v.rg for v in asked.values])
-        asked.visits = int(at_once)  # the first time nothing is planned
+        at_once = (
+            not end.graded and config.COMPILE_AT > 1 and not any([v.rg for v in asked.values])
+        )  # nothing is planned
     plan = asked.plan
     if plan is None and not at_once:
         try:
             plan = asked.plan = Plan(end, asked.values)
-            plan.visits = asked.visits
+            plan.visits = int(seen)
         except Exception as e:
             go_singly(w, alive, dirty)
             abandon(w, end, alive, dirty, e)
@@ -179,7 +181,7 @@ def flush(w: Walk) -> None:
 class Asked:
     """What was asked for at the end of a path, and its plan once there is one."""
 
-    __slots__ = ("odd", "plan", "values", "visits")
+    __slots__ = ("odd", "plan", "values")
 
     def __init__(self, alive: list[Tensor], dirty: list[Storage], w: Walk):
         values = [t._val for t in alive] + [s.val for s in dirty]
@@ -190,7 +192,6 @@ class Asked:
         self.values: tuple[Value, ...] = tuple(values)
         self.odd = [k for k, v in enumerate(values) if not (v.lay.contig or v.lay.flat)]  # memory is not in order
         self.plan: Plan | None = None
-        self.visits = 0  # before there was a plan
 
 
 def go_singly(w: Walk, alive: list[Tensor], dirty: list[Storage]) -> None:
