@@ -51,8 +51,8 @@ def test_a_run_that_is_saved_and_loaded_goes_on_as_before(method, deterministic)
         problems.give_gradients(torch, first, step)
         optimizer.step()
     for p, q in zip(params, first, strict=True):
-        # what NAdam keeps in float32 is loaded in its parameter's dtype
-        assert (p - q).abs().max().item() <= (1e-7 if method == "NAdam" else 0.0)
+        # what NAdam keeps in float32 is loaded in its parameter's dtype; of the second run other steps may be compiled
+        assert (p - q).abs().max().item() <= (1e-7 if method == "NAdam" else 1e-13)
 
 
 @pytest.mark.parametrize("method", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "RAdam"])

@@ -101,6 +101,12 @@ def act_forget_all(run):
     run.model.zero_grad()
 
 
+def act_forget_some(run):
+    for p in run.params[1:]:
+        p.grad = None
+    run.log.append([None if p.grad is None else p.grad.sum().item() for p in run.params])
+
+
 def act_zeros(run):
     run.optimizer.zero_grad(set_to_none=False)
 
@@ -262,6 +268,18 @@ def test_a_plain_step_enters_and_leaves_in_bundles():
     first = run.params[0].grad
     assert first is run.params[0].grad
     assert first.shape == run.params[0].shape
+
+
+def test_gradients_forgotten_one_by_one_stay_together():
+    run = Run("adam")
+    for _ in range(3):
+        run.step()
+    together = run.params[0]._grad
+    assert type(together) is bundle.Gradients
+    run.model.zero_grad()
+    assert all(p._grad is together and p.grad is None for p in run.params)
+    run.step(forget=False)
+    assert together.memories is not None
 
 
 def test_a_bundle_keeps_nothing_alive():

@@ -309,3 +309,11 @@ def test_a_list_of_static_arguments_may_change_between_calls():
         shapes.append(torch.nn.functional.pad(x, sizes).shape[-1])
         torch.end_walk()
     assert shapes == [4, 5, 6]
+
+
+def test_what_computes_an_operation_depends_on_its_static_arguments():
+    for n in range(3, 7):  # shapes that are new: the rule runs again, what computes is remembered
+        x = torch.linspace(-1, 1, n)
+        low, high = torch.clamp(x, min=0.5).tolist(), torch.clamp(x, max=0.5).tolist()
+        assert low == [max(v, 0.5) for v in x.tolist()]
+        assert high == [min(v, 0.5) for v in x.tolist()]

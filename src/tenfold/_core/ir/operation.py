@@ -194,7 +194,7 @@ class Spec:
         """A function of operand arrays that returns the result array, or a tuple of them."""
         if self._exe is None:
             made = self.op.made
-            if made is None:
+            if made is None or self.static.count(TENSOR) != len(self.static):
                 self._exe = make_exe(self)
             else:
                 key = tuple([(l.dtype, l.number, l.ndim == 0) for l in (*self.lays, *self.outs)])

@@ -295,7 +295,8 @@ def _set_grad(self, g) -> None:
             raise RuntimeError(f"assigned grad has data of a different type: {b.dtype} for a tensor of {a.dtype}")
     old = getattr(self, "_grad", None)
     if type(old) is Gradients:
-        if g is None and old.is_none():
+        if g is None:
+            old.drop(self)
             return
         old.release()
     self._grad = g

@@ -179,13 +179,15 @@ class Gradients:
 
     _val      their values: results of this walk, or, for the length of a step, the memories as they entered it
     memories  what an earlier walk computed
+    gone      ids of the tensors whose `grad` was set to None since
     whole     it is the `_grad` of every tensor of the bundle. The first look at one makes handles of all (`release`)."""
 
-    __slots__ = ("_val", "lays", "memories", "owners", "walk", "whole")
+    __slots__ = ("_val", "gone", "lays", "memories", "owners", "walk", "whole")
 
     def __init__(self, bundle: Bundle, lays: tuple):
         self._val: tuple[Value, ...] | None = None
         self.memories: list | None = None
+        self.gone: set[int] = set()
         self.owners = [weakref.ref(t) for t in bundle]
         self.lays = lays
         self.walk: Walk = tls.walk
@@ -200,17 +202,28 @@ class Gradients:
 
     def clear(self) -> None:
         self._val = self.memories = None
+        self.gone.clear()
+
+    def drop(self, t: Tensor) -> None:
+        """`t.grad = None`; when that was said of all they are still together, and there are none."""
+        if not self.is_none():
+            self.gone.add(id(t))
+            if len(self.gone) == len(self.owners):
+                self.clear()
 
     def release(self) -> None:
         """Each tensor gets its gradient as a handle."""
         self.whole = False
         values, memories = self._val, self.memories
-        self._val = self.memories = None
+        gone = set(self.gone)
+        self.clear()
         for k, owner in enumerate(self.owners):
             t = owner()
             if t is None or t._grad is not self:
                 continue
-            if memories is not None:
+            if id(t) in gone:
+                t._grad = None
+            elif memories is not None:
                 st = Storage(memories[k])
                 st.name = self.lays[k].dtype.name
                 t._grad = placed(st, self.lays[k])
@@ -219,7 +232,7 @@ class Gradients:
 
     def lend(self, w: Walk) -> bool:
         """Lets the values be used as a list (see Bundle.lend). False: there are none, or single tensors have them."""
-        if not self.whole:
+        if not self.whole or self.gone:
             return False
         if self.memories is not None:
             self._val = enter_all(w, interned((self.lays, False, (0,))), self.memories).outs
@@ -235,7 +248,7 @@ def grad_of(t: Tensor) -> Tensor | None:
     """`t.grad`."""
     g = getattr(t, "_grad", None)
     if type(g) is Gradients:
-        if g.is_none():
+        if g.is_none() or id(t) in g.gone:
             return None
         g.release()
         g = t._grad
