@@ -7,7 +7,7 @@ JOBS ?= 2
 PIP = -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity lint types docs bench bench-record record clean
+.PHONY: help demo test parity lint types docs bench bench-peers bench-record record clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +33,9 @@ endef
 
 .venv-parity/stamp: pyproject.toml
 	$(call environment,.venv-parity,-e '.[dev$(comma)parity$(comma)bench]')
+
+.venv-peers/stamp: pyproject.toml
+	$(call environment,.venv-peers,-e . torch==2.13.0 jax tinygrad)
 
 .venv-lint/stamp: pyproject.toml
 	$(call environment,.venv-lint,'ruff==0.17.*')
@@ -70,8 +73,11 @@ bench-record: .venv-parity/stamp ## Python time of recording, interleaved with P
 bench: .venv-parity/stamp ## ordinary programs, interleaved with PyTorch; writes docs/benchmarks.md
 	.venv-parity/bin/python benchmarks/bench.py $(BENCH)
 
+bench-peers: .venv-peers/stamp ## three of them under JAX and tinygrad (which needs clang); `make bench` then shows them
+	.venv-peers/bin/python benchmarks/peers.py
+
 record: .venv-parity/stamp ## PyTorch's results for the random programs that `make test` replays
 	.venv-parity/bin/python tests/differential/record.py
 
 clean: ## remove environments and outputs
-	rm -rf .venv .venv-parity .venv-lint .venv-types out build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-parity .venv-peers .venv-lint .venv-types out build dist .pytest_cache .ruff_cache .hypothesis

@@ -68,6 +68,12 @@ def thread_counts(choice):
     return {"1": [1], "all": [machine.cores()], "both": sorted({1, machine.cores()})}[choice]
 
 
+def peers():
+    """The figures that `make bench-peers` left."""
+    kept = ROOT / "out" / "peers.json"
+    return {"peers": json.loads(kept.read_text())} if kept.exists() else {}
+
+
 def measured(workload, modules, args):
     """All figures of one workload; an error where it does not run."""
     threads = thread_counts(args.threads)
@@ -92,7 +98,7 @@ def main(argv=None):
             print(f"{name:18s} {WORKLOADS[name].title}")
         return 0
     if args.report:
-        report.write(json.loads(args.report.read_text()), ROOT / "docs")
+        report.write(json.loads(args.report.read_text()) | peers(), ROOT / "docs")
         return 0
     modules = timing.sides()
     full = args.only == ["*"] and not args.quick and "torch" in modules
@@ -109,7 +115,7 @@ def main(argv=None):
                 kept.write_text(json.dumps(results, indent=1) + "\n")
     print(report.summary(results["rows"]))
     if full and not args.busy:
-        report.write(results, ROOT / "docs")
+        report.write(results | peers(), ROOT / "docs")
     wrong = [name for name, row in results["rows"].items() if "error" in row or not row.get("agree", True)]
     return 1 if wrong else 0
 

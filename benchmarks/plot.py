@@ -20,7 +20,7 @@ def ratios(results, path):
     places, mean = range(len(found)), report.geometric_mean(values)
     pyplot.rcParams.update({"font.size": 10, "text.color": INK, "ytick.color": INK})
     figure, axes = pyplot.subplots(figsize=(10, 1.6 + 0.3 * len(found)), dpi=130)
-    colors = [BLUE if value >= 1 else RED for value in values]
+    colors = [BLUE if value > 1.05 else RED if value < 0.95 else GREY for value in values]  # grey: no difference
     axes.barh(places, [value - 1 for value in values], left=1, height=0.64, color=colors, zorder=2)
     axes.scatter(targets, places, marker="|", s=150, linewidths=2, color=INK, zorder=4, label="target")
     axes.axvline(1, color=INK, linewidth=1, zorder=3)

@@ -3,6 +3,7 @@
 import math
 
 WIDTHS = (18, 10, 10, 7, 7, 7, 16, 20, 13, 9)
+CLOCKS = {"wall": "wall time", "cpu": "processor time"}
 HEADS = (
     "workload", "tenfold µs", "PyTorch µs", "ratio", "target", "all thr", "first step ms", "to 20th step s", "peak MiB",
     "losses",
@@ -34,7 +35,7 @@ def about_line(about):
     busy = ", while another process computes" if about["busy"] else ""
     return (
         f"{about['date']}: {about['processor']}, {about['cores']} cores, {about['vectors']}; "
-        f"Python {about['python']}, {versions}{mode}; {about['clock']} time{busy}, load {about['load']}"
+        f"Python {about['python']}, {versions}{mode}; {CLOCKS[about['clock']]}{busy}, load {about['load']}"
     )
 
 
@@ -82,9 +83,9 @@ def aligned(texts):
 
 def line(name, row):
     """A workload's line on the terminal."""
+    text = aligned(cells(name, row)) if "µs" in row else f"{name:<{WIDTHS[0]}}"
     if "error" in row:
-        return f"{name:<{WIDTHS[0]}} {row['error']}"
-    text = aligned(cells(name, row))
+        text += f"  {row['error']}"
     if "compile" in row:
         text += f"  torch.compile: {compile_cell(row)}"
     return text
@@ -126,18 +127,18 @@ def table(heads, rows):
 
 def page(results):
     rows, about = results["rows"], results["about"]
-    ran = {name: row for name, row in rows.items() if "error" not in row}
+    ran = {name: row for name, row in rows.items() if "µs" in row}
     parts = [INTRODUCTION.format(about=about_line(about), outcome=outcome(ran))]
     parts.append("## Speed\n\n" + speed_table(ran))
     failed = [f"- `{name}`: {row['error']}" for name, row in rows.items() if "error" in row]
     if failed:
-        parts.append("Not run:\n\n" + "\n".join(failed) + "\n")
+        parts.append("What failed:\n\n" + "\n".join(failed) + "\n")
     if any("fresh" in row for row in ran.values()):
         parts.append("## Start and memory\n\n" + start_table(ran))
     if results.get("peers"):
         parts.append("## JAX and tinygrad\n\n" + peers_table(results["peers"]))
     worst = max((row.get("difference", 0.0) for row in ran.values()), default=0.0)
-    parts.append(HOW_TO_READ.format(rounds=about["rounds"], clock=about["clock"], worst=f"{worst:.0e}"))
+    parts.append(HOW_TO_READ.format(rounds=about["rounds"], clock=CLOCKS[about["clock"]], worst=f"{worst:.0e}"))
     return "\n".join(parts)
 
 
@@ -203,11 +204,16 @@ def peers_table(peers):
     for side in sides:
         found = [peers["rows"][name].get(side) for name in names]
         shown = [f"{got['µs']:,.0f} ({got['first_step_s']:.2f})" if got and "µs" in got else "-" for got in found]
-        lines.append([SIDES[side] + f" {peers['versions'][side]}", *shown])
+        lines.append([SIDES[side].format(peers["versions"][side]), *shown])
     return table(["µs a step (first step, s)", *[f"`{name}`" for name in names]], lines)
 
 
-SIDES = {"tenfold": "tenfold", "torch": "PyTorch eager", "jax": "JAX, jitted", "tinygrad": "tinygrad, TinyJit"}
+SIDES = {
+    "tenfold": "tenfold {}",
+    "torch": "PyTorch {}, eager",
+    "jax": "JAX {}, jitted",
+    "tinygrad": "tinygrad {}, TinyJit",
+}
 
 INTRODUCTION = """# Benchmarks
 
@@ -224,7 +230,7 @@ HOW_TO_READ = """## How to read this
 
 - **The programs** are in [benchmarks/programs](../benchmarks/programs). A step is what a training loop does: forward,
   backward, the optimizer's step, and reading the loss. A name in brackets is what `make bench BENCH='--only NAME'` takes.
-- **Times** are microseconds of {clock} time for one step. Both sides live in one process and take turns, burst by burst,
+- **Times** are microseconds of {clock} for one step. Both sides live in one process and take turns, burst by burst,
   with the same number of steps; the best of up to {rounds} bursts counts, since other work on a machine only adds time.
   Differences under 5 % (10 % below 2 ms) are noise.
 - **Times faster** is PyTorch's time divided by tenfold's; bold where the target is reached. The targets were set before
@@ -234,7 +240,7 @@ HOW_TO_READ = """## How to read this
   the workload (1e-5 unless it says why not) fails.
 - **First step**, **to the 20th step** and **peak memory** are of a fresh process. "Cold" starts with an empty folder of
   compiled kernels, "warm" with what the last process left there. The time to the 20th step runs from the start of the
-  process, imports included. A first step under tenfold includes setting up the weights, which PyTorch does before it.
+  process, imports and building the model included; the first step begins when the weights have been computed.
 - **torch.compile** is how many times faster than eager PyTorch it makes the same step, measured in a process of its own,
   and how long its first step takes with an empty cache.
 - **JAX and tinygrad** run equivalents written by hand ([benchmarks/peers.py](../benchmarks/peers.py)) from the same

@@ -11,7 +11,7 @@ import time
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 CHECKED_STEPS = 5
-WARM_STEPS, WARM_SECONDS = 30, 3.0
+WARM_STEPS, WARM_SECONDS = 30, 5.0
 BURST_SECONDS, LONGEST_BURST = 0.03, 0.2
 LEAST_ROUNDS, WORKLOAD_SECONDS = 4, 30.0
 PAUSE = 0.03  # after a burst on several threads: OpenMP's workers spin for a while before they sleep
