@@ -16,7 +16,7 @@ from pathlib import Path
 
 from programs import WORKLOADS
 
-STEPS = 20
+STEPS, DECKS = 20, 4
 TIMEOUT = 900
 
 
@@ -85,6 +85,11 @@ def main():
         "start_to_20_s": time.monotonic() - started,
         "peak_mib": peak_memory() / 2**20,
     }
+    deck = WORKLOADS[args.workload].burst
+    if deck > 1:  # each size comes back a few times: the cost of meeting sizes shows, which the best burst hides
+        for _ in range(DECKS * deck - STEPS):
+            step()
+        figures["start_to_decks_s"] = time.monotonic() - started
     print(json.dumps(figures))
 
 

@@ -135,6 +135,7 @@ def page(results):
         parts.append("What failed:\n\n" + "\n".join(failed) + "\n")
     if any("fresh" in row for row in ran.values()):
         parts.append("## Start and memory\n\n" + start_table(ran))
+        parts.append(changing_sizes(ran))
     if results.get("peers"):
         parts.append("## JAX and tinygrad\n\n" + peers_table(results["peers"]))
     worst = max((row.get("difference", 0.0) for row in ran.values()), default=0.0)
@@ -194,6 +195,17 @@ def start_table(rows):
         peak = [figure(of(row, side, "peak_mib"), "{:,.0f}") for side in ("tenfold", "torch")]
         lines.append([label(name, row), *first, *to_20, *peak])
     return table(heads, lines)
+
+
+def changing_sizes(rows):
+    """What the first meetings of each size cost, which the best burst of the first table hides."""
+    lines = []
+    for name, row in rows.items():
+        cold, warm, torch = (of(row, side, "start_to_decks_s") for side in ("tenfold_cold", "tenfold", "torch"))
+        if cold is not None:
+            ends = f"cold {figure(cold)}, warm {figure(warm)}, PyTorch {figure(torch)}"
+            lines.append(f"- {label(name, row)}, seconds until each size has come four times: {ends}")
+    return "\n".join(lines) + "\n"
 
 
 def peers_table(peers):
