@@ -156,18 +156,10 @@ class LBFGS(Optimizer):
 
     def _direction(self, memory: dict[str, Any], grad: Tensor, state: dict, history_size: int) -> Tensor:
         """Minus the estimated inverse of the second derivatives, times the gradient (the two-loop recursion)."""
-        changes, steps, inverse = memory["old_dirs"], memory["old_stps"], memory["ro"]
         if "al" not in state:
             state["al"] = [None] * history_size
-        alphas: list[Any] = state["al"]
-        d = -grad
-        for i in reversed(range(len(changes))):
-            alphas[i] = steps[i].dot(d) * inverse[i]
-            d = d.add(changes[i], alpha=-alphas[i])
-        d = d * memory["H_diag"]
-        for i in range(len(changes)):
-            beta = changes[i].dot(d) * inverse[i]
-            d = d.add(steps[i], alpha=alphas[i] - beta)
+        d, alphas = two_loops(grad, memory["old_dirs"], memory["old_stps"], memory["ro"], memory["H_diag"])
+        state["al"][: len(alphas)] = alphas
         return d
 
     # --- along a line -------------------------------------------------------------------------------------
@@ -211,6 +203,21 @@ class LBFGS(Optimizer):
             end = begin + real.numel()
             real.add_(d[begin:end].reshape(real.shape), alpha=length)
             begin = end
+
+
+@torch.composite(data=("scale",))
+def two_loops(grad, changes, steps, inverse, scale):
+    """The two-loop recursion, Nocedal 1980: the direction, and the factors of its first loop."""
+    alphas: list[Any] = [None] * len(changes)
+    d = -grad
+    for i in reversed(range(len(changes))):
+        alphas[i] = steps[i].dot(d) * inverse[i]
+        d = d.add(changes[i], alpha=-alphas[i])
+    d = d * scale
+    for i in range(len(changes)):
+        beta = changes[i].dot(d) * inverse[i]
+        d = d.add(steps[i], alpha=alphas[i] - beta)
+    return d, alphas
 
 
 def _with_gradients(closure: Callable[[], Any]) -> Any:
