@@ -127,8 +127,9 @@ class Array(Symbolic):
         if rows.dtype.kind == "b" or len(rows.shape) != 2 or at.shape != rows.shape[:1]:
             raise Opaque("sums of bools, or of other than rows")
         required_range(self.graph, at, count)
-        made = self.graph.make("scatter", None, (rows, at), (count, *rows.shape[1:]), rows.dtype)
-        return Array(self.graph, made, True)
+        shape = (count, *rows.shape[1:])
+        zero = filled(self.graph, 0, shape, rows.dtype)
+        return Array(self.graph, self.graph.make("scatter", "sum", (zero, rows, at), shape, rows.dtype, shape[1]), True)
 
     def __getattr__(self, name):
         raise Opaque(f"ndarray.{name}")
@@ -319,10 +320,7 @@ def _node(graph: Arrays, x) -> Node:
     if isinstance(x, (bool, int, float, np.bool_, np.integer, np.floating)):
         return graph.number(x, None if type(x) in WEAK else x.dtype)
     if isinstance(x, np.ndarray) and x.size <= MAX_CONSTANT and x.dtype in DTYPES:
-        x = np.ascontiguousarray(x)
-        if x.ndim == 0:
-            return graph.number(x.item(), x.dtype)
-        return graph.make("const", None, (), x.shape, x.dtype, x, (x.tobytes(),))
+        return graph.number(x.item(), x.dtype) if x.ndim == 0 else constant(graph, x)
     raise Opaque(f"an operand of type {type(x).__name__}")
 
 
@@ -340,6 +338,43 @@ def broadcast(graph: Arrays, x: Node, shape: tuple) -> Node:
     own = contiguous(x.shape)
     strides = (0,) * pad + tuple(0 if n == 1 and shape[pad + i] != 1 else own[i] for i, n in enumerate(x.shape))
     return graph.view(x, tuple(shape), strides)
+
+
+def filled(graph: Arrays, value, shape: tuple, dtype) -> Node:
+    """One number, repeated."""
+    return broadcast(graph, cast(graph, graph.number(value, dtype), np.dtype(dtype)), shape)
+
+
+def constant(graph: Arrays, x: np.ndarray) -> Node:
+    """An array that is known."""
+    if x.size > MAX_CONSTANT:
+        raise Opaque("a big constant")
+    x = np.ascontiguousarray(x)
+    return graph.make("const", None, (), x.shape, x.dtype, x, (x.tobytes(),))
+
+
+def overlap(shape, strides) -> bool:
+    """Whether two elements may lie at one place."""
+    reach = 0
+    for s, n in sorted((abs(s), n) for n, s in zip(shape, strides) if n > 1):
+        if s <= reach:
+            return True
+        reach += s * (n - 1)
+    return False
+
+
+def put(graph: Arrays, base: Node, value: Node, strides: tuple, offset: int, place=None, bound=None, reach=0) -> Node:
+    """The base with a strided part of its memory replaced; `place`: a number that is added to the offset."""
+    if overlap(value.shape, strides):
+        raise Opaque("elements that overlap")
+    steps = [s * (n - 1) for n, s in zip(value.shape, strides)]
+    low, high = offset + sum(s for s in steps if s < 0), offset + sum(s for s in steps if s > 0)
+    if not value.size:
+        return base
+    if low < 0 or high >= base.size or place is not None and (bound < 0 or bound + high >= base.size):
+        raise Opaque("a write outside its storage")
+    args = (base, value) if place is None else (base, value, place)
+    return graph.make("put", None, args, base.shape, base.dtype, (tuple(strides), offset, bound, reach))
 
 
 def reduce(graph: Arrays, op: str, node: Node, axes: tuple, keepdims: bool) -> Node:

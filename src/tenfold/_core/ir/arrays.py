@@ -12,10 +12,14 @@ A node is an array: shape, NumPy dtype, and how it comes about:
     conv      a two-dimensional convolution of the operands, or its gradient by one of them (`op`, as the kernels are called);
               `extra` is (stride, padding, dilation, groups)
     take      rows of the first operand by the integers of the second: out[i..., j...] = x[index[i...], j...]
-    window    a strided read of an input's memory that begins at a place that is data (the second operand, a number)
-    scatter   sums of rows by number: out[index[i]] += rows[i], over `extra` rows that begin with 0
+    window    a strided read of the first operand's contiguous memory at a place that is data (the second operand, a number).
+              extra: strides, where it begins if the number is 0, the greatest number (None: see `reach`), and how far it
+              reaches from the number on in an input of whatever length
+    scatter   the first operand, with rows of the second put into its contiguous memory at the third's numbers, one after the
+              other: out[step * index[i] + j] op= rows[i, j], where op is set, sum, prod, max or min, and extra is the step
     call      what the interpreter does: the k-th result of a Spec's function of arrays
-    put       the first operand with a strided part replaced by the second
+    put       the first operand with a strided part of its contiguous memory replaced by the second. extra: strides and
+              offset; with a third operand, a number, as for a window
 
 Equal nodes are one node. `text` prints a graph."""
 
@@ -132,7 +136,7 @@ class Arrays:
     def view(self, x: Node, shape: tuple, strides: tuple, offset: int = 0) -> Node:
         """A strided read of x's contiguous elements. A view of a view is one view where strides can say it; else the inner
         one is copied."""
-        if x.shape == shape and offset == 0 and tuple(strides) == contiguous(shape):
+        if x.shape == tuple(shape) and offset == 0 and tuple(strides) == contiguous(shape):
             return x
         if x.kind in ("view", "window"):
             found = composed(x.shape, x.extra[0], shape, strides, offset)
@@ -143,9 +147,8 @@ class Arrays:
                 return self.view(x.args[0], shape, outer, start + x.extra[1])
             else:
                 outer, start = found
-                if start == 0:
-                    return self.make("window", None, x.args, tuple(shape), x.dtype, (outer, *x.extra[1:]))
-                x = self.make("map", "copy", (x,), x.shape, x.dtype)
+                window = (outer, start + x.extra[1], *x.extra[2:])
+                return self.make("window", None, x.args, tuple(shape), x.dtype, window)
         return self.make("view", None, (x,), tuple(shape), x.dtype, (tuple(strides), offset))
 
     def reshape(self, x: Node, shape: tuple) -> Node:

@@ -492,12 +492,13 @@ class Render(Writer):
 
 
 class Scatter(Render):
-    """Rows added to the rows of a matrix that numbers name, one after the other. Numbers out of range are passed over.
+    """Rows put into memory where numbers say, one after the other: added, multiplied … with what is there, or in place of
+    it. Numbers out of range are passed over.
 
     Row: rows, columns, rows of the target; then target, source (entry, offset, strides along rows and columns), and the
     numbers (entry, offset, stride)."""
 
-    def __init__(self, d: str, name: str):
+    def __init__(self, op: str, d: str, name: str):
         Writer.__init__(self)
         self.name = name
         self.slots = []
@@ -521,14 +522,28 @@ class Scatter(Render):
             def element(j: str) -> None:
                 p = self.let(f"getelementptr i8, ptr {to}, i64 {self.let(f'mul i64 {j}, {by[1]}')}")
                 q = self.let(f"getelementptr i8, ptr {of}, i64 {self.let(f'mul i64 {j}, {own[1]}')}")
-                t = SCALAR[d]
+                t = SCALAR["u8" if d == "bool" else d]
                 a, b = self.let(f"load {t}, ptr {p}, align 1"), self.let(f"load {t}, ptr {q}, align 1")
-                total = self.let(f"{'fadd' if is_float(d) else 'add'} {t} {a}, {b}")
-                self.put(f"store {t} {total}, ptr {p}, align 1")
+                self.put(f"store {t} {self.together(op, d, a, b)}, ptr {p}, align 1")
 
             self.loop("0", end, 1, element)
 
         self.loop("0", n, 1, row)
+
+    def together(self, op: str, d: str, a: str, b: str) -> str:
+        """One number with another."""
+        if op == "set":
+            return b
+        if d == "bool":
+            word = {"sum": "or", "max": "or", "prod": "and", "min": "and"}[op]
+            return self.let(f"{word} i8 {a}, {b}")
+        t = SCALAR[d]
+        if op in ("sum", "prod"):
+            word = {"sum": "add", "prod": "mul"}[op]
+            return self.let(f"{'f' if is_float(d) else ''}{word} {t} {a}, {b}")
+        name = f"{op}imum" if is_float(d) else ("u" if d == "u8" else "s") + op
+        self.declared.add(f"declare {t} @llvm.{name}.{SUFFIX[d]}({t}, {t})")
+        return self.let(f"call {t} @llvm.{name}.{SUFFIX[d]}({t} {a}, {t} {b})")
 
 
 def identity(op: str, d: str):
