@@ -127,6 +127,22 @@ class ScatterStep:
 
 
 @dataclass
+class ScanStep:
+    """A running reduction along the last of the sizes."""
+
+    op: str
+    dtype: str
+    sizes: list[int]
+    source: Place
+    strides: list[int]
+    target: Place
+    target_strides: list[int]
+
+    def buffers(self):
+        return [self.source.buffer, self.target.buffer]
+
+
+@dataclass
 class Place:
     """Where an array lies: a buffer, an offset and strides in elements; or a known number, or one that is data."""
 
@@ -184,9 +200,14 @@ class Builder:
         self.recipe.groups = group(nodes, effects)
         self.home = {n.id: g for g in self.recipe.groups for n in g.members}
         self._mark(nodes, wanted)
-        self.readers = self._readers(nodes, wanted)
+        self.readers = self._readers(nodes)
+        self.wanted = {base_of(n).id for n in wanted}
+        self.done: set[int] = set()  # nodes whose groups have run
         for g in self.recipe.groups:
             self._emit(g)
+            self.done.update(n.id for n in g.members)
+        for place, greatest in self.expansion.arrays.places.values():
+            self.window(self.scalars, place, place.dtype, greatest, 0)
         self.recipe.results = [self.place(n) for n in wanted]
         self._lay_out()
 
@@ -229,17 +250,14 @@ class Builder:
                 if not inside:
                     self.kept.add(base.id)
 
-    def _readers(self, nodes: list[Node], wanted: list[Node]) -> dict[int, int]:
-        """How many nodes read each node's memory; results and what a group keeps to itself count twice."""
-        count: dict[int, int] = {}
+    def _readers(self, nodes: list[Node]) -> dict[int, set[int]]:
+        """The nodes that read each node's memory."""
+        readers: dict[int, set[int]] = {}
         for n in nodes:
             if not is_read(n):
                 for a in n.args:
-                    root = base_of(a).id
-                    count[root] = count.get(root, 0) + 1
-        for n in wanted:
-            count[base_of(n).id] = 2
-        return count
+                    readers.setdefault(base_of(a).id, set()).add(n.id)
+        return readers
 
     # --- buffers and places ----------------------------------------------------------------------------------------
 
@@ -322,6 +340,8 @@ class Builder:
             self._convolution(g.members[0])
         elif kind == "scatter":
             self._scatter(g.members[0])
+        elif kind == "scan":
+            self._scan(g.members[0])
         else:
             self._loops(g)
 
@@ -359,14 +379,17 @@ class Builder:
         self._copy(value, value.shape, memory, start, strides, d)
 
     def _onto(self, node: Node, base: Node) -> Buffer:
-        """Memory of a node that holds its base."""
+        """Memory of a node that holds its base: the base's own, if nobody else needs that any more."""
         root = base_of(base)
-        if self.readers.get(root.id) == 1 and self.buffer_of.get(root.id) and self.buffer_of[root.id].kind == "arena":
+        own = self.buffer_of.get(root.id)
+        others = [base_of(a).id for a in node.args].count(root.id) > 1 or self.readers[root.id] - self.done - {node.id}
+        if own is not None and own.kind == "arena" and root.id not in self.wanted and not others:
             if base is root or base.kind == "view" and _same_memory(base):
-                self.buffer_of[node.id] = self.buffer_of[root.id]
-                return self.buffer_of[root.id]
+                self.buffer_of[node.id] = own
+                return own
         memory = self.memory(node)
-        self._copy(base, base.shape, memory, 0, contiguous(base.shape), name_of(node.dtype))
+        if root.kind != "empty":
+            self._copy(base, base.shape, memory, 0, contiguous(base.shape), name_of(node.dtype))
         return memory
 
     def _scatter(self, node: Node) -> None:
@@ -377,6 +400,24 @@ class Builder:
         count = (node.size - width) // step + 1 if node.size >= width else 0
         target = Place(memory, 0, (step, 1), (count, width), node.dtype)
         self.recipe.steps.append(ScatterStep(node.op, name_of(node.dtype), target, self.place(rows), self.place(index)))
+
+    def _scan(self, node: Node) -> None:
+        axis = node.extra
+        x = self.place(node.args[0])
+        sizes = [*node.shape[:axis], *node.shape[axis + 1 :], node.shape[axis]]
+        order = [d for d in range(len(node.shape)) if d != axis] + [axis]
+        own = contiguous(node.shape)
+        strides = [[x.strides[d] for d in order], [own[d] for d in order]]
+        i = len(sizes) - 3
+        while i >= 0:  # neighbours that go on in both are one loop
+            if all(s[i] == s[i + 1] * sizes[i + 1] for s in strides):
+                sizes[i : i + 2] = [sizes[i] * sizes[i + 1]]
+                for s in strides:
+                    del s[i]
+            i -= 1
+        self.recipe.steps.append(
+            ScanStep(node.op, name_of(node.dtype), sizes, x, strides[0], self.place(node), strides[1])
+        )
 
     def _copy(self, x: Node, shape, memory: Buffer, offset: int, strides, d: str) -> None:
         loops = Nest(self, tuple(shape), None)

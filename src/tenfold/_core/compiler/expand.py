@@ -12,6 +12,7 @@ from ..ir.graph import Graph
 from ..ir.operation import Primitive, Spec, fill
 from ..ir.shapes import Layout
 from ..ir.special import CAST, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, UNREAD, WRITE, ZEROS
+from .functions import FUNCTIONS  # noqa: F401  (filled there)
 from .symbolic import DTYPES, Array, Opaque, broadcast, cast, constant, filled, overlap, put, reduce
 
 
@@ -208,6 +209,9 @@ def window(graph: Arrays, memory: Node, place: Node, shape, strides, start: int,
     """A strided read at a place that is data."""
     if bound is not None and bound < 0:
         raise Opaque("a view outside its storage")
+    if bound == 0 or bound is None and memory.kind == "input" and memory.size == reach:  # it can only be 0
+        graph.places[place.id, 0] = (place, 0)
+        return graph.view(memory, shape, strides, start)
     if memory.kind in ("view", "window", "call", "number") or memory.kind == "const" and not memory.shape:
         memory = graph.make("map", "copy", (memory,), memory.shape, memory.dtype)
     return graph.make("window", None, (memory, place), shape, memory.dtype, (strides, start, bound, reach))

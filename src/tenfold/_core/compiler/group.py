@@ -39,7 +39,7 @@ def base_of(node: Node) -> Node:
 
 
 def is_source(node: Node) -> bool:
-    return node.kind in ("input", "number", "const")
+    return node.kind in ("input", "number", "const", "empty")
 
 
 def is_read(node: Node) -> bool:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..backends.cpu import convolution, entry, jit, matmul
-from ..backends.cpu.render import Render, Scatter, module
+from ..backends.cpu.render import Render, Scan, Scatter, module
 from ..ir.graph import Graph
 from ..ir.loops import Access, Kernel, Statement
 from ..ir.special import flatten, strided
-from .build import Buffer, CallStep, ConvolutionStep, KernelStep, Place, ProductStep, ScatterStep, recipe
+from .build import Buffer, CallStep, ConvolutionStep, KernelStep, Place, ProductStep, ScanStep, ScatterStep, recipe
 from .expand import Uncompilable
 
 FREE_THREADS = 1 << 16  # elements of a program from which on other threads may run meanwhile
@@ -225,9 +225,9 @@ class Machine:
             return lambda *now: self._array(p, *now).item()
         if p.buffer.kind == "input":
             position = p.buffer.source
-            if lay.flat:
+            if lay.flat and self.entering[position].flat and not p.offset and p.shape == tuple(p.buffer.shape):
                 return lambda inputs, scalars, made, called: inputs[position]
-            if p.offset == 0 and p.strides == tuple(lay.strides):
+            if p.offset == 0 and p.strides == tuple(lay.strides) and not lay.flat:
 
                 def same(inputs, scalars, made, called):
                     value = inputs[position]
@@ -285,6 +285,13 @@ def scatter(s: ScatterStep) -> tuple:
     places = [w for p in (s.target, s.rows, s.index) for w in (p.buffer.entry, p.offset, *p.strides)]
     row = [n, width, s.target.shape[0], *places]
     return function(("scatter", s.op, s.dtype), lambda name: Scatter(s.op, s.dtype, name)), row, n * width
+
+
+def scan(s: ScanStep) -> tuple:
+    places = [(s.source, s.strides), (s.target, s.target_strides)]
+    row = [*s.sizes, *[w for p, strides in places for w in (p.buffer.entry, p.offset, *strides)]]
+    key = ("scan", s.op, s.dtype, len(s.sizes))
+    return function(key, lambda name: Scan(s.op, s.dtype, len(s.sizes), name)), row, math.prod(s.sizes)
 
 
 def product(s: ProductStep) -> tuple:
@@ -353,4 +360,10 @@ def _looped(s: ProductStep, batch: list[int], strides: list[list[int]]) -> tuple
     return nest(KernelStep(kernel, [*batch, s.shape[-2], s.inner, s.shape[-1]], placed))
 
 
-NATIVE = {KernelStep: nest, ProductStep: product, ScatterStep: scatter, ConvolutionStep: convolve}
+NATIVE = {
+    KernelStep: nest,
+    ProductStep: product,
+    ScatterStep: scatter,
+    ScanStep: scan,
+    ConvolutionStep: convolve,
+}

@@ -17,6 +17,8 @@ A node is an array: shape, NumPy dtype, and how it comes about:
               reaches from the number on in an input of whatever length
     scatter   the first operand, with rows of the second put into its contiguous memory at the third's numbers, one after the
               other: out[step * index[i] + j] op= rows[i, j], where op is set, sum, prod, max or min, and extra is the step
+    scan      running sums, products, greatest or least along an axis, in order
+    empty     memory that puts fill, all of it
     call      what the interpreter does: the k-th result of a Spec's function of arrays
     put       the first operand with a strided part of its contiguous memory replaced by the second. extra: strides and
               offset; with a third operand, a number, as for a window
@@ -45,9 +47,31 @@ def required(ok) -> bool:
     return bool(np.all(ok))
 
 
-def as_array(x):
-    """np.asarray, but an array that is not there yet stays what it is."""
-    return x if isinstance(x, Symbolic) else np.asarray(x)
+def as_array(x, dtype=None):
+    """np.asarray, but an array that is not there yet stays so."""
+    if isinstance(x, Symbolic):
+        return x if dtype is None else x.astype(dtype)  # type: ignore[attr-defined]
+    return np.asarray(x, dtype)
+
+
+def writable(x):
+    """A copy that may be written to: np.array."""
+    return x.copy() if isinstance(x, Symbolic) else np.array(x)  # type: ignore[attr-defined]
+
+
+def full(shape, value, dtype, like) -> np.ndarray:
+    """np.full, of an array that is there if `like` is."""
+    return np.full_like(like, value, dtype, shape=shape) if isinstance(like, Symbolic) else np.full(shape, value, dtype)  # type: ignore[call-overload]
+
+
+def zeros(shape, dtype, like) -> np.ndarray:
+    """np.zeros, of an array that is there if `like` is."""
+    return np.zeros_like(like, dtype, shape=shape) if isinstance(like, Symbolic) else np.zeros(shape, dtype)  # type: ignore[call-overload]
+
+
+def known(x: np.ndarray, like):
+    """x itself; as an array that is not there, if `like` is one."""
+    return like.known(x) if isinstance(like, Symbolic) else x  # type: ignore[attr-defined]
 
 
 def compiled_as(op: str):
@@ -100,6 +124,7 @@ class Arrays:
         self.nodes: list[Node] = []
         self._known: dict = {}
         self.required: list[Node] = []  # checks: bools that have to be true
+        self.places: dict = {}  # checks: numbers that are data, with the greatest that each may be (the least is 0)
 
     def make(self, kind: str, op, args: tuple, shape: tuple, dtype: np.dtype, extra=None, key=None, weak=None) -> Node:
         """The node with these parts: an equal one that is there, or a new one. `key` stands for an extra that has no hash."""
@@ -188,6 +213,7 @@ def composed(inner_shape, inner_strides, shape, strides, offset: int):
         at, rest = divmod(rest, step)
         start += at * s
         top.append(at)
+    low = list(top)
     out = []
     for n, s in zip(shape, strides):
         if n == 1 or s == 0:
@@ -197,7 +223,9 @@ def composed(inner_shape, inner_strides, shape, strides, offset: int):
         if d is None:
             return None
         out.append(s // own[d] * dims[d][1])
-        top[d] += s // own[d] * (n - 1)
-    if any(t >= n for t, (n, _) in zip(top, dims)):
+        reach = s // own[d] * (n - 1)
+        top[d] += max(reach, 0)
+        low[d] += min(reach, 0)
+    if any(t >= n for t, (n, _) in zip(top, dims)) or any(t < 0 for t in low):
         return None
     return tuple(out), start

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from ..ir.arrays import full
+
 Pair = tuple[int, int]
 CHUNK_BYTES = (
     16 << 20
@@ -50,7 +52,7 @@ def pad_last(x: np.ndarray, pads: Sequence[Pair], value=0) -> np.ndarray:
         return x
     lead = x.ndim - len(pads)
     shape = (*x.shape[:lead], *[n + a + b for n, (a, b) in zip(x.shape[lead:], pads)])
-    out = np.full(shape, value, x.dtype)
+    out = full(shape, value, x.dtype, x)
     out[(..., *[slice(a, a + n) for n, (a, _) in zip(x.shape[lead:], pads)])] = x
     return out
 

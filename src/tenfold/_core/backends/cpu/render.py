@@ -160,7 +160,7 @@ class Writer:
             word = "uitofp" if source in ("bool", "u8") else "sitofp"
             return self.let(f"{word} {a} {x} to {b}")
         if is_float(source):
-            return self.let(f"fptosi {a} {x} to {b}")
+            return self.let(f"freeze {b} {self.let(f'fptosi {a} {x} to {b}')}")  # whatever, but a number
         have, want = BYTES[source] if source != "bool" else 0, BYTES[target]
         if have == want:
             return x
@@ -544,6 +544,44 @@ class Scatter(Render):
         name = f"{op}imum" if is_float(d) else ("u" if d == "u8" else "s") + op
         self.declared.add(f"declare {t} @llvm.{name}.{SUFFIX[d]}({t}, {t})")
         return self.let(f"call {t} @llvm.{name}.{SUFFIX[d]}({t} {a}, {t} {b})")
+
+
+class Scan(Scatter):
+    """Running sums, products, greatest or least along the last dim, in order.
+
+    Row: sizes; then source and target (entry, offset, strides)."""
+
+    def __init__(self, op: str, d: str, dims: int, name: str):
+        Writer.__init__(self)
+        self.name = name
+        self.slots = []
+        self.field = 0
+        sizes = [self.row() for _ in range(dims)]
+        places = []
+        for _ in range(2):
+            p = self.let(f"load ptr, ptr {self.let(f'getelementptr ptr, ptr %table, i64 {self.row()}')}, align 8")
+            p = self.let(f"getelementptr i8, ptr {p}, i64 {self.let(f'mul i64 {self.row()}, {BYTES[d]}')}")
+            places.append((p, [self.let(f"mul i64 {self.row()}, {BYTES[d]}") for _ in range(dims)]))
+        self.strides = [s for _, s in places]
+        t = SCALAR[d]
+
+        def line(here: list[str]) -> None:
+            start = self.slot(t, literal(identity(op, d), d))
+
+            def element(k: str) -> None:
+                p, q = [
+                    self.let(f"getelementptr i8, ptr {h}, i64 {self.let(f'mul i64 {k}, {s[-1]}')}")
+                    for h, s in zip(here, self.strides)
+                ]
+                x = self.let(f"load {t}, ptr {p}, align 1")
+                total = self.together(op, d, self.let(f"load {t}, ptr {start}"), x)
+                self.put(f"store {t} {total}, ptr {start}")
+                self.put(f"store {t} {total}, ptr {q}, align 1")
+
+            self.loop("0", sizes[-1], 1, element)
+
+        self.sizes = sizes
+        self.nest(list(range(dims - 1)), [p for p, _ in places], line)
 
 
 def identity(op: str, d: str):
