@@ -11,9 +11,9 @@ from ..ir.arrays import WEAK, Arrays, Node, contiguous
 from ..ir.graph import Graph
 from ..ir.operation import Primitive, Spec, fill
 from ..ir.shapes import Layout
-from ..ir.special import CAST, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, UNREAD, WRITE, ZEROS
+from ..ir.special import CAST, CUSTOM, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, UNREAD, WRITE, ZEROS
 from .functions import FUNCTIONS  # noqa: F401  (filled there)
-from .symbolic import DTYPES, Array, Opaque, broadcast, cast, constant, filled, overlap, put, reduce
+from .symbolic import DTYPES, Array, Opaque, broadcast, cast, constant, filled, node_of, overlap, put, reduce
 
 
 class Uncompilable(Exception):
@@ -74,6 +74,8 @@ class Expansion:
             values |= {i: self._const(v) for i, v in inner.consts.items()}
             self._steps(inner.pruned(spec.results), values)
             return [values[r] for r in spec.results]
+        if spec.op is CUSTOM:
+            return args[: len(spec.outs)]
         if not spec.effect:
             try:
                 return self._follow(spec, args)
@@ -121,7 +123,7 @@ class Expansion:
     def _result(self, made, lay: Layout) -> Node:
         graph = self.arrays
         if not isinstance(made, Array):
-            made = Array(graph, graph.number(made, lay.dtype.np))
+            made = Array(graph, node_of(graph, np.asarray(made)))
         node = cast(graph, made.node, lay.dtype.np)
         if lay.number:
             return graph.make("map", "cast", (node,), (), WEAK[lay.number], None, None, lay.number)
@@ -326,9 +328,7 @@ def _cast(graph: Arrays, spec: Spec, args: list[Node]) -> Node:
     source, target = spec.lays[0].dtype, spec.outs[0].dtype
     if source.half or target.half or source.is_complex or target.is_complex or spec.outs[0].flat:
         raise Opaque("half types and complex numbers")
-    if source.np.kind == "f" and target.np.kind in "iu":
-        raise Opaque("floats as integers")  # convert() says what becomes of infinities
-    return cast(graph, args[0], target.np)
+    return Array(graph, args[0]).converted(target.np).node
 
 
 SPECIAL = {

@@ -230,6 +230,12 @@ def _repeat(graph, x, repeats, axis=None):
     return wide.reshape((*x.shape[:axis], x.shape[axis] * repeats, *x.shape[axis + 1 :]))
 
 
+def _einsum(graph, how, *operands, **kw):
+    if how != "...i,...i->..." or kw:
+        raise Opaque("np.einsum")
+    return (operands[0] * operands[1]).sum(-1)
+
+
 def _fits(graph, x, shape, subok=False):
     x = _array(graph, x)
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
@@ -255,7 +261,7 @@ FUNCTIONS |= {
     np.sum: lambda graph, x, axis=None, dtype=None, out=None, keepdims=False: x.sum(axis, dtype=dtype, keepdims=keepdims),
     np.prod: lambda graph, x, axis=None, dtype=None, out=None, keepdims=False: x.prod(axis, dtype=dtype, keepdims=keepdims),
     np.mean: lambda graph, x, axis=None, dtype=None, out=None, keepdims=False: x.mean(axis, dtype=dtype, keepdims=keepdims),
-    np.max: lambda graph, x, axis=None, out=None, keepdims=False: x.max(axis, keepdims=keepdims),
+    np.max: lambda graph, x, axis=None, out=None, keepdims=False, initial=None: x.max(axis, None, keepdims, initial),
     np.min: lambda graph, x, axis=None, out=None, keepdims=False: x.min(axis, keepdims=keepdims),
     np.all: lambda graph, x, axis=None, out=None, keepdims=False: x.all(axis, keepdims=keepdims),
     np.any: lambda graph, x, axis=None, out=None, keepdims=False: x.any(axis, keepdims=keepdims),
@@ -271,6 +277,7 @@ FUNCTIONS |= {
     np.squeeze: lambda graph, x, axis=None: x.squeeze(axis),
     np.broadcast_to: _fits,
     np.flip: _flip,
+    np.einsum: _einsum,
     np.roll: _roll,
     np.repeat: _repeat,
     np.take: _take,

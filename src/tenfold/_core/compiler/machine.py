@@ -226,7 +226,7 @@ class Machine:
         if p.buffer.kind == "input":
             position = p.buffer.source
             if lay.flat and self.entering[position].flat and not p.offset and p.shape == tuple(p.buffer.shape):
-                return lambda inputs, scalars, made, called: inputs[position]
+                return lambda inputs, scalars, made, called: _line(inputs[position])
             if p.offset == 0 and p.strides == tuple(lay.strides) and not lay.flat:
 
                 def same(inputs, scalars, made, called):
@@ -241,6 +241,10 @@ class Machine:
 
 def _number(position: int, inputs: list, scalars: list):
     return scalars[position] if position >= 0 else inputs[-1 - position]
+
+
+def _line(a: np.ndarray) -> np.ndarray:
+    return a if a.ndim == 1 else a.reshape(-1)
 
 
 def _whole(p: Place) -> bool:

@@ -226,8 +226,9 @@ class Array(Symbolic):
     def prod(self, axis=None, dtype=None, out=None, keepdims=False):
         return np.multiply.reduce(self, axis=axis, dtype=dtype, keepdims=keepdims)
 
-    def max(self, axis=None, out=None, keepdims=False):
-        return np.maximum.reduce(self, axis=axis, keepdims=keepdims)
+    def max(self, axis=None, out=None, keepdims=False, initial=None):
+        r = np.maximum.reduce(self, axis=axis, keepdims=keepdims)
+        return r if initial is None else np.maximum(r, initial)
 
     def min(self, axis=None, out=None, keepdims=False):
         return np.minimum.reduce(self, axis=axis, keepdims=keepdims)
@@ -284,6 +285,14 @@ class Array(Symbolic):
 
     def ravel(self, order="C"):
         return self.reshape(-1, order=order)
+
+    def windows(self, kernel, stride, dilation, count):
+        """A view (*, kernel..., count...) of windows over the last dims."""
+        lead = self.ndim - len(kernel)
+        steps, offset = self.steps
+        inner = [s * d for s, d in zip(steps[lead:], dilation)]
+        outer = [s * t for s, t in zip(steps[lead:], stride)]
+        return self.viewed((*self.shape[:lead], *kernel, *count), (*steps[:lead], *inner, *outer), offset)
 
     def squeeze(self, axis=None):
         if axis is None:
@@ -467,6 +476,7 @@ def _operators() -> None:
     binary = {
         "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power,
         "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "matmul": np.matmul,
+        "mod": np.remainder, "floordiv": np.floor_divide,
     }  # fmt: skip
     for name, ufunc in binary.items():
         setattr(Array, f"__{name}__", lambda a, b, f=ufunc: f(a, b))
@@ -548,7 +558,7 @@ def overlap(shape, strides) -> bool:
     return False
 
 
-def put(graph: Arrays, base: Node, value: Node, strides: tuple, offset: int, place=None, bound=None, reach=0) -> Node:
+def put(graph: Arrays, base: Node, value: Node, strides: tuple, offset: int, place=None, bound=0, reach=0) -> Node:
     """The base with a strided part of its memory replaced; `place`: a number that is added to the offset."""
     if overlap(value.shape, strides):
         raise Opaque("elements that overlap")
@@ -572,8 +582,10 @@ def put(graph: Arrays, base: Node, value: Node, strides: tuple, offset: int, pla
         return graph.reshape(value, base.shape)
     if low < 0 or high >= base.size or place is not None and (bound < 0 or bound + high >= base.size):
         raise Opaque("a write outside its storage")
-    args = (base, value) if place is None else (base, value, place)
-    return graph.make("put", None, args, base.shape, base.dtype, (tuple(strides), offset, bound, reach))
+    if place is None:
+        return graph.make("put", None, (base, value), base.shape, base.dtype, (tuple(strides), offset, None, 0))
+    extra = (tuple(strides), offset, bound, reach)
+    return graph.make("put", None, (base, value, place), base.shape, base.dtype, extra)
 
 
 def reduce(graph: Arrays, op: str, node: Node, axes: tuple, keepdims: bool) -> Node:
@@ -621,13 +633,21 @@ def apply(graph: Arrays, ufunc: np.ufunc, inputs, dtype=None, casting="same_kind
         zero, one = graph.number(0, x.dtype), graph.number(1, x.dtype)
         minus = graph.map("select", (graph.map("lt", (x, zero), "?"), graph.number(-1, x.dtype), x), x.dtype)
         return graph.map("select", (graph.map("gt", (x, zero), "?"), one, minus), x.dtype)
+    elif ufunc in (np.positive, np.conjugate):
+        return graph.map("copy", (nodes[0],), nodes[0].dtype)
+    elif ufunc in (np.isnan, np.isinf, np.isfinite) and nodes[0].dtype.kind in "biu":
+        return filled(graph, ufunc is np.isfinite, nodes[0].shape, np.dtype("?"))
+    elif ufunc in COMPOSED:
+        x, y = [Array(graph, cast(graph, n, loop)) for n, loop in zip(nodes, common_dtypes(ufunc, nodes))]
+        return COMPOSED[ufunc](x, y).node
+    elif ufunc is np.power and nodes[0].dtype.kind in "iu":
+        return whole_power(graph, *nodes)
     op = ELEMENTWISE.get(ufunc)
     if op is None:
         raise Opaque(f"np.{ufunc.__name__}")
     if dtype is not None:
         nodes = [cast(graph, x, np.dtype(dtype)) for x in nodes]
-    kinds = tuple([x.weak if x.weak in (int, float) else x.dtype for x in nodes])
-    loops = loop_dtypes(ufunc, kinds)
+    loops = common_dtypes(ufunc, nodes)
     nodes = [cast(graph, x, d) for x, d in zip(nodes, loops)]
     if loops[-1] not in DTYPES:
         raise Opaque(str(loops[-1]))
@@ -639,6 +659,59 @@ def apply(graph: Arrays, ufunc: np.ufunc, inputs, dtype=None, casting="same_kind
     if kind in "biu" and op in ("pow", "isnan", "isinf", "isfinite", "floor", "ceil", "rint", "trunc", "fmax", "fmin"):
         raise Opaque(f"{op} of integers")
     return graph.map(op, tuple(nodes), loops[-1])
+
+
+def common_dtypes(ufunc: np.ufunc, nodes) -> tuple:
+    """The dtypes in which NumPy computes a function of those operands, and that of its result."""
+    weak = all(x.weak in (int, float) for x in nodes)
+    return loop_dtypes(ufunc, tuple([x.weak if x.weak in (int, float) and not weak else x.dtype for x in nodes]))
+
+
+def whole_power(graph: Arrays, base: Node, exponent: Node) -> Node:
+    """A power of integers, by products, where the exponent is known."""
+    d = common_dtypes(np.power, (base, exponent))[-1]
+    root = exponent.args[0] if exponent.kind == "view" else exponent
+    if root.kind != "const" or root.shape or not 0 <= root.extra <= 64:
+        raise Opaque("a power of integers")
+    n, x, out = int(root.extra), cast(graph, base, d), None
+    while n:
+        if n & 1:
+            out = x if out is None else graph.map("mul", (out, x), d)
+        n >>= 1
+        x = graph.map("mul", (x, x), d) if n else x
+    return broadcast(graph, graph.number(1, d), base.shape) if out is None else out
+
+
+def _fmod(x: Array, y: Array) -> Array:
+    return Array(x.graph, x.graph.map("fmod", (x.node, y.node), x.dtype), True)
+
+
+def _remainder(x: Array, y: Array) -> Array:
+    """As CPython's float % float; y counts for the sign."""
+    if x.dtype.kind != "f":
+        return Array(x.graph, x.graph.map("mod", (x.node, y.node), x.dtype), True)
+    rest = _fmod(x, y)
+    return np.where(_crossed(rest, y), rest + y, np.where(rest == 0, np.copysign(x.dtype.type(0), y), rest))
+
+
+def _crossed(rest: Array, y: Array):
+    return (rest != 0) & ((y < 0) != (rest < 0))
+
+
+def _floor_divide(x: Array, y: Array) -> Array:
+    """As CPython's float // float."""
+    if x.dtype.kind != "f":
+        return Array(x.graph, x.graph.map("floordiv", (x.node, y.node), x.dtype), True)
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    rest = _fmod(x, y)
+    quotient = (x - rest) / y
+    quotient = np.where(_crossed(rest, y), quotient - one, quotient)
+    down = np.floor(quotient)
+    down = np.where(quotient - down > 0.5, down + one, down)
+    return np.where(y == 0, x / y, np.where(quotient != 0, down, np.copysign(zero, x / y)))
+
+
+COMPOSED = {np.fmod: _fmod, np.remainder: _remainder, np.floor_divide: _floor_divide}
 
 
 def required_range(graph: Arrays, index: Node, count: int) -> None:

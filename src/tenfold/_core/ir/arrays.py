@@ -47,14 +47,14 @@ def required(ok) -> bool:
     return bool(np.all(ok))
 
 
-def as_array(x, dtype=None):
+def as_array(x, dtype=None) -> Any:
     """np.asarray, but an array that is not there yet stays so."""
     if isinstance(x, Symbolic):
         return x if dtype is None else x.astype(dtype)  # type: ignore[attr-defined]
     return np.asarray(x, dtype)
 
 
-def writable(x):
+def writable(x) -> Any:
     """A copy that may be written to: np.array."""
     return x.copy() if isinstance(x, Symbolic) else np.array(x)  # type: ignore[attr-defined]
 

@@ -378,6 +378,7 @@ def add_at(out: np.ndarray, key: tuple, values) -> None:
     index = key[0]
     if (
         isinstance(index, np.ndarray)
+        and not isinstance(out, Symbolic)
         and out.ndim > 1
         and out.flags.c_contiguous
         and all(type(k) is slice for k in key[1:])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..ir.arrays import full
+from ..ir.arrays import Symbolic, full
 
 Pair = tuple[int, int]
 CHUNK_BYTES = (
@@ -63,6 +63,8 @@ def windows(x: np.ndarray, kernel, stride, dilation, count) -> np.ndarray:
     lead = x.ndim - n
     if 0 in count or 0 in x.shape:
         return np.zeros((*x.shape[:lead], *kernel, *count), x.dtype)
+    if isinstance(x, Symbolic):
+        return x.windows(kernel, stride, dilation, count)  # type: ignore[attr-defined]
     steps = x.strides[lead:]
     inner = [s * d for s, d in zip(steps, dilation)]
     outer = [s * t for s, t in zip(steps, stride)]

@@ -109,6 +109,8 @@ class Writer:
                 return self.let(f"{FLOAT_BINARY[op]} {t} {args[0]}, {args[1]}")
             if op == "neg":
                 return self.let(f"fneg {t} {args[0]}")
+            if op == "fmod":
+                return self.let(f"frem {t} {args[0]}, {args[1]}")
             if op in INTRINSIC:
                 return self.intrinsic(INTRINSIC[op], k, args)
             if op in INTRINSIC2:
@@ -122,10 +124,39 @@ class Writer:
             return self.let(f"sub {t} zeroinitializer, {args[0]}")
         if op in ("max", "min"):
             return self.intrinsic(("u" if k == "u8" else "s") + op, k, args)
+        if op in ("floordiv", "mod", "fmod"):
+            return self.divided(op, k, *args)
         if op == "abs":
             negative = self.let(f"sub {t} zeroinitializer, {args[0]}")
             return args[0] if k == "u8" else self.intrinsic("smax", k, [args[0], negative])
         raise NotImplementedError(f"the renderer has no {op} of {k}")
+
+    def divided(self, op: str, d: str, x: str, y: str) -> str:
+        """Quotient and remainder of integers. Divisors that a processor refuses are put aside: 0 (for which the program has
+        a check) and -1."""
+        t = vec(d)
+        signed = d != "u8"
+        one = splat(1, d)
+        none = self.let(f"icmp eq {t} {y}, zeroinitializer")
+        by = self.let(f"select <{LANES} x i1> {none}, {t} {one}, {t} {y}")
+        if not signed:
+            return self.let(f"{'udiv' if op == 'floordiv' else 'urem'} {t} {x}, {by}")
+        back = self.let(f"icmp eq {t} {y}, {splat(-1, d)}")
+        by = self.let(f"select <{LANES} x i1> {back}, {t} {one}, {t} {by}")
+        rest = self.let(f"srem {t} {x}, {by}")
+        if op == "fmod":
+            return rest
+        left = self.let(f"icmp ne {t} {rest}, zeroinitializer")
+        other = self.let(f"icmp slt {t} {self.let(f'xor {t} {rest}, {by}')}, zeroinitializer")
+        crossed = self.let(f"and <{LANES} x i1> {left}, {other}")
+        if op == "mod":
+            more = self.let(f"add {t} {rest}, {by}")
+            return self.let(f"select <{LANES} x i1> {crossed}, {t} {more}, {t} {rest}")
+        quotient = self.let(f"sdiv {t} {x}, {by}")
+        less = self.let(f"sub {t} {quotient}, {one}")
+        quotient = self.let(f"select <{LANES} x i1> {crossed}, {t} {less}, {t} {quotient}")
+        negative = self.let(f"sub {t} zeroinitializer, {x}")
+        return self.let(f"select <{LANES} x i1> {back}, {t} {negative}, {t} {quotient}")
 
     def test(self, op: str, x: str, d: str) -> str:
         t = vec(d)
