@@ -33,13 +33,18 @@ class Group:
 
 def base_of(node: Node) -> Node:
     """The node whose memory a node reads."""
-    while node.kind == "view":
+    while is_read(node):
         node = node.args[0]
     return node
 
 
 def is_source(node: Node) -> bool:
-    return node.kind in ("input", "number", "const", "window")
+    return node.kind in ("input", "number", "const", "empty")
+
+
+def is_read(node: Node) -> bool:
+    """Whether a node is another array's memory, read in some way."""
+    return node.kind in ("view", "window")
 
 
 def fuses(a: Node, node: Node) -> bool:
@@ -56,7 +61,7 @@ def group(nodes: list[Node], ordered: list[Node] = ()) -> list[Group]:
     before = 0
 
     for node in nodes:
-        if node.kind == "view" or is_source(node):
+        if is_read(node) or is_source(node):
             continue
         number = len(home)
         if node.kind == "call":

@@ -19,9 +19,10 @@ _workers: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
 
 
-def _machine(graph: Graph, results) -> Machine | None:
+def _machine(graph: Graph, results, inputs) -> Machine | None:
+    sizes = {p: inputs[p].size for i, p in graph.inputs.items() if graph.lays[i].flat}
     try:
-        return Machine(graph, results)
+        return Machine(graph, results, sizes)
     except (Uncompilable, NotImplementedError):
         return None
 
@@ -34,16 +35,16 @@ def _pool() -> ThreadPoolExecutor:
         return _workers
 
 
-def start(graph: Graph, results) -> Future | None:
-    """Begins to compile; None where there is no compiler."""
+def start(graph: Graph, results, inputs: list) -> Future | None:
+    """Begins to compile, for inputs of those lengths; None where there is no compiler."""
     if not config.COMPILE or not jit.available():
         return None
-    return _pool().submit(_machine, graph, results)
+    return _pool().submit(_machine, graph, results, list(inputs))
 
 
-def now(graph: Graph, results) -> Machine | None:
+def now(graph: Graph, results, inputs: list) -> Machine | None:
     """Compiles at once."""
-    return _machine(graph, results) if config.COMPILE and jit.available() else None
+    return _machine(graph, results, inputs) if config.COMPILE and jit.available() else None
 
 
 def _before_fork() -> None:

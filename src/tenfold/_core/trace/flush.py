@@ -66,7 +66,7 @@ class Plan:
             return self.cache
         if self.visits < config.COMPILE_AT:
             self.visits += 1
-            self._compile()
+            self._compile(w)
         if self.machine is not None:
             try:
                 return self.machine.run(w.inputs, w.scalars)
@@ -74,7 +74,7 @@ class Plan:
                 pass
         return self.program.run(w.inputs, w.scalars)
 
-    def _compile(self) -> None:
+    def _compile(self, w: Walk) -> None:
         """Begins a visit before the one at which the compiled program takes over, and then waits for it."""
         if not config.COMPILE or self.visits < config.COMPILE_AT - 1:
             return
@@ -82,11 +82,11 @@ class Plan:
 
         if self.visits == config.COMPILE_AT:
             self.machine = (
-                later.now(self.graph, self.program.results) if self.pending is None else self.pending.result()
+                later.now(self.graph, self.program.results, w.inputs) if self.pending is None else self.pending.result()
             )
             self.pending = None
         else:
-            self.pending = later.start(self.graph, self.program.results)
+            self.pending = later.start(self.graph, self.program.results, w.inputs)
 
 
 def _probe() -> int:
