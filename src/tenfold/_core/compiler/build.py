@@ -160,8 +160,10 @@ class Recipe:
 
 
 class Builder:
+    expand: type[Expansion] = Expansion
+
     def __init__(self, graph: Graph, results):
-        self.expansion = Expansion(graph, results)
+        self.expansion = self.expand(graph, results)
         self.recipe = Recipe()
         self.buffer_of: dict[int, Buffer] = {}  # node -> its memory
         self.slot_of: dict = {}

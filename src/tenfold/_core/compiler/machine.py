@@ -52,6 +52,8 @@ def address(a: np.ndarray) -> int:
 class Machine:
     """A program of a graph for those results, compiled. Raises compiler.expand.Uncompilable."""
 
+    build = staticmethod(recipe)
+
     def __init__(self, graph: Graph, results):
         self.results = tuple(results)
         self.lays = graph.lays
@@ -59,7 +61,7 @@ class Machine:
         self.go: Any = entry.run()
         if self.go is None:
             raise Uncompilable("arrays lie in memory in another way than is known")
-        self.recipe = r = recipe(graph, results)
+        self.recipe = r = self.build(graph, results)
         self.table = np.zeros(len(r.buffers), np.uint64)
         self.status = np.zeros(1, np.int64)
         self.scalars = np.zeros(max(r.slots, 1), np.uint64)
