@@ -9,7 +9,7 @@ from pathlib import Path as File
 
 from .explain import Block, Line, Operation, Path, Step
 
-WIDTH = 110
+WIDTH = 120
 BAR = 30  # characters of a life line
 KINDS = ("kernel", "product", "convolution", "scatter", "call")
 
@@ -237,6 +237,7 @@ def _operations(p: Path) -> list[str]:
                 f"step {numbers(o.steps)}" if len(o.steps) == 1 else f"steps {numbers(o.steps)}" if o.steps else o.note
             )
             out.append(f"  {o.number:4}  {o.name:<{names}}  {results_text(o):<{results}}  {where}".rstrip())
+            out[-1] = cut(out[-1], WIDTH)
     return out
 
 
@@ -263,7 +264,7 @@ def _steps(p: Path) -> list[str]:
     lines = table(rows, "rlrrrrrll")
     out = ["  " + lines[0]]
     for s, line in zip(p.steps, lines[1:-1]):
-        out.append("  " + line)
+        out.append(cut("  " + line, WIDTH))
         if s.does != "matmul":
             out.append(cut(f"          {s.does}", WIDTH))
         if s.why:
@@ -279,7 +280,7 @@ def _calls(p: Path) -> list[str]:
         rows.append([
             str(s.number), seconds(s.seconds), share(s.seconds, total), nbytes(s.reads), nbytes(s.writes), s.does, came_from(s),
         ])  # fmt: skip
-    return ["  " + line for line in table(rows, "rrrrrll")]
+    return [cut("  " + line, WIDTH) for line in table(rows, "rrrrrll")]
 
 
 def kernels(p: Path) -> list[tuple[str, list[Step]]]:
@@ -302,7 +303,7 @@ def _loops(p: Path) -> list[str]:
             out.append("")
         for s in steps:
             out.append(f"  step {s.number}: {sizes_text(s)}")
-        out += [f"    {line}" for line in annotated(text, steps[0].arrays)]
+        out += [cut(f"    {line}", WIDTH) for line in annotated(text, steps[0].arrays)]
     return out
 
 

@@ -95,7 +95,7 @@ class _Seen:
         env, path = explain_run(end, plan.graph, plan.program, plan.machine, w.inputs[:n], w.scalars[:k])
         path.ended = None if self.after else line_at(user_line())
         if not is_settled(plan):
-            path.why = f"seen {self.visits[plan]} times; compiled from visit {config.COMPILE_AT} on"
+            path.why = f"compiled from visit {config.COMPILE_AT} on, and this was visit {self.visits[plan]}"
         self.paths[plan] = path
         return env
 
