@@ -19,7 +19,7 @@ from ..backends.cpu import jit
 from ..ir.graph import Graph
 from ..ir.loops import NAMES
 from ..ir.operation import Operation as Declared
-from ..ir.special import BACKWARD, BACKWARD_FROM, CUSTOM, ENTRY, MODE
+from ..ir.special import BACKWARD, BACKWARD_FROM, CUSTOM, ENTER_ALL, ENTRY, MODE
 from .build import Buffer, CallStep, ConvolutionStep, KernelStep, ProductStep, ScatterStep
 from .expand import Uncompilable
 from .group import base_of, is_source, why_apart
@@ -27,6 +27,7 @@ from .stepwise import Stepwise, TracedBuilder, TracedPath, clocked
 
 ITEMSIZE = {name: np.dtype(code).itemsize for code, name in NAMES.items()}
 CONVOLUTIONS = {"conv": "convolution", "conv_input": "gradient by input", "conv_weight": "gradient by weight"}
+SILENT = (ENTRY, ENTER_ALL, MODE)  # edges that the program does not call
 WRITTEN = {"conv": 2, "conv_input": 0, "conv_weight": 1}  # which of x, w, y
 
 
@@ -120,8 +121,12 @@ class Path:
 
 
 def line_at(where: tuple | None) -> Line | None:
-    """A line as the trace keeps it: (code, number)."""
-    return Line(where[0].co_filename, where[1], where[0].co_name) if where is not None else None
+    """A line as the trace keeps it: (code, position of the instruction in it)."""
+    if where is None:
+        return None
+    code, position = where
+    lines = [n for start, end, n in code.co_lines() if start <= position < end and n is not None]
+    return Line(code.co_filename, lines[0] if lines else code.co_firstlineno, code.co_name)
 
 
 def name_of_edge(n) -> str:
@@ -135,7 +140,7 @@ def operations_of(traced: TracedPath) -> tuple[list[Operation], dict[int, int]]:
     out: list[Operation] = []
     number: dict[int, int] = {}
     for k, n in enumerate(traced.edges):
-        if n.op in (ENTRY, MODE):
+        if n.op in SILENT:
             continue
         number[k] = len(out) + 1
         results = [repr(v.lay) for v in n.outs]

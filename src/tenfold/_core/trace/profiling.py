@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any
 
-from ..compiler.explain import Line, Parts, compiled
+from ..compiler.explain import SILENT, Line, Parts, compiled
 from ..compiler.stepwise import Stepwise, clocked
-from ..ir.special import ENTRY, MODE
 from .control import end_walk
 from .flush import BASE
 from .handle import Walk, fresh, tls
@@ -175,8 +174,9 @@ def end_range() -> None:
     alive = any([c > BASE and t._st is None for t, c in zip(keep, map(getrefcount, keep))])
     dirty = any([s.val is not s.was and (c > BASE or s.exported) for s, c in zip(storages, map(getrefcount, storages))])
     n = w.at
-    while not alive and not dirty and n.parent is not None:
-        if n.op not in (ENTRY, MODE) and n.out is not None and not n.out.lay.number:
+    alive = alive or dirty or bool(w.writes) or any([g._val is not None for g in w.grads])
+    while not alive and n.parent is not None:
+        if n.op not in SILENT and n.out is not None and not n.out.lay.number:
             held = fresh(n.out, w)  # noqa: F841  a reference is what makes the flush compute it
             break
         n = n.parent

@@ -13,9 +13,8 @@ from time import perf_counter
 from typing import Any
 
 from .. import config
-from ..compiler.explain import Path, explain_run, line_at, why_not
+from ..compiler.explain import SILENT, Path, explain_run, line_at, why_not
 from ..compiler.explain_text import Explanation, Total, short
-from ..ir.special import ENTRY, MODE
 from .control import end_walk
 from .flush import trim
 from .handle import Walk, tls
@@ -187,7 +186,7 @@ class _Totals:
 
 def _operations(n) -> Iterator:
     while n.parent is not None:
-        if n.op not in (ENTRY, MODE):
+        if n.op not in SILENT:
             yield n
         n = n.parent
 
