@@ -42,6 +42,7 @@ _HOMES = {
     "save": "serialization",
     "load": "serialization",
     "explain": "debug",
+    "compile": "compiler",
 }  # functions whose modules wait for their first use
 
 
