@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .. import profiler as _profiler
-from ..profiler import EventList, record_function
+from ..profiler import EventList, FunctionEvent, FunctionEventAvg, record_function
 
-__all__ = ["EventList", "profile", "record_function"]
+__all__ = ["EventList", "FunctionEvent", "FunctionEventAvg", "profile", "record_function"]
 
 
 class profile(_profiler.profile):

@@ -57,7 +57,8 @@ def schedule(
     """Which steps are recorded: skip `skip_first`, then again and again wait for `wait` steps, warm up for `warmup` and
     record `active`, `repeat` times (0: without end). With `skip_first_wait` != 0 the first cycle does not wait.
 
-    A path is compiled at its third visit: `wait + warmup` of at least 3 leaves the compiled programs alone in the record.
+    A path is compiled at its third visit: with `wait + warmup` of 3 or more (5, where the first steps differ, as those of an
+    optimizer that makes its state then) the record has compiled programs alone.
     """
     if wait < 0 or warmup < 0 or active < 1 or repeat < 0 or skip_first < 0:
         raise ValueError(
@@ -137,7 +138,7 @@ class profile:
 
     While it is active, programs run one step after the other so that each kernel can be timed; that costs some time
     itself. A path's first visits are interpreted, so the record of a loop's first steps differs from that of later ones:
-    give a `schedule` with `wait + warmup` of at least 3.
+    give a `schedule` with `wait + warmup` of 5, say.
 
     Args:
         activities: `ProfilerActivity` members; there is the CPU alone. Default: all that there are.

@@ -258,7 +258,12 @@ def _step(number: int, step, g, parts: Parts, builder: TracedBuilder, holds: dic
     made = Step(number, "kernel", "", "", operations, parts.names(sources), shares)
     if isinstance(step, KernelStep):
         _kernel(made, step, g)
-        made.arrays = [holds.get(b.entry, b.kind) for b, *_ in step.placed]
+        made.arrays = [
+            _number_text(builder, offset * ITEMSIZE[access.dtype] // 8)
+            if b is builder.scalars
+            else holds.get(b.entry, b.kind)
+            for access, (b, offset, *_) in zip(step.kernel.accesses, step.placed)
+        ]
     elif isinstance(step, ProductStep):
         *batch, m, n = step.shape
         made.kind, made.does = "product", "matmul"
@@ -365,8 +370,13 @@ def _contents(recipe, builder: TracedBuilder, parts: Parts) -> dict[int, str]:
         step = builder.expansion.origin.get(node.id)
         name = parts.name(step) if step is not None and b.kind in ("arena", "result", "call") else _source_text(b)
         out[entry] = f"{name} {np.dtype(b.dtype).name}{list(b.shape)}"
-    out[builder.scalars.entry] = "a number"
     return out
+
+
+def _number_text(builder: TracedBuilder, slot: int) -> str:
+    """A number among the scalars: its value, if it is known when compiling."""
+    value = dict(builder.recipe.constants).get(slot)
+    return "a number, given at each run" if value is None else f"the number {value.item():g}"
 
 
 def _source_text(b: Buffer) -> str:
