@@ -178,8 +178,10 @@ class Recipe:
 
 
 class Builder:
+    expand: type[Expansion] = Expansion
+
     def __init__(self, graph: Graph, results, sizes=None):
-        self.expansion = Expansion(graph, results, sizes)
+        self.expansion = self.expand(graph, results, sizes)
         self.recipe = Recipe()
         self.buffer_of: dict[int, Buffer] = {}  # node -> its memory
         self.slot_of: dict = {}

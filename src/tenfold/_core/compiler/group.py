@@ -52,6 +52,40 @@ def fuses(a: Node, node: Node) -> bool:
     return a.kind in ("map", "take") and (node.kind != "take" or a is node.args[1])
 
 
+ALONE = {
+    "matmul": "a product of matrices is a step of its own",
+    "conv": "a convolution is a step of its own",
+    "call": "a call of the interpreter is a step of its own",
+    "put": "a write to a part is a step of its own",
+    "scatter": "adding rows by number is a step of its own",
+}
+
+
+def why_apart(a: Node, node: Node, first: Group, second: Group) -> str:
+    """Why an operand (of the first group) is not computed in the kernel of the node that reads it (of the second)."""
+    base = base_of(a)
+    if not first.loops:
+        return ALONE.get(base.kind, f"{base.kind} is a step of its own")
+    if not second.loops:
+        return ALONE.get(node.kind, f"{node.kind} is a step of its own")
+    if base.kind == "reduce":
+        return "needs the whole result of a reduction"
+    if node.kind == "take" and a is node.args[0]:
+        return "takes rows of it by number"
+    if a.kind == "view":
+        repeated = any(n > 1 and s == 0 for n, s in zip(a.shape, a.extra[0]))
+        return "repeats its elements" if repeated else "reads it in another shape or order"
+    if first.domain != second.domain:
+        return f"loops over {list(second.domain)}, not {list(first.domain)}"
+    if first.axes is not None and second.axes is not None and first.axes != second.axes:
+        return "reduces other dims"
+    if second.far & 1 << first.number:
+        return "needs other results of it whole"
+    if len(first.members) + len(second.members) > MAX_MEMBERS:
+        return f"one kernel of both would have more than {MAX_MEMBERS} operations"
+    return "another step has to run between them"
+
+
 def group(nodes: list[Node], ordered: list[Node] = ()) -> list[Group]:
     """Groups of the needed nodes in an order in which they can run. Nodes that are no loops have a group of their own;
     the calls in `ordered` stay in that order."""

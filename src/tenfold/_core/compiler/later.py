@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 from .. import config
 from ..backends.cpu import jit
@@ -19,12 +19,35 @@ _workers: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
 
 
-def _machine(graph: Graph, results, inputs) -> Machine | None:
-    sizes = {p: inputs[p].size for i, p in graph.inputs.items() if graph.lays[i].flat}
+def _machine(graph: Graph, results, sizes: dict[int, int]) -> Machine | None:
     try:
         return Machine(graph, results, sizes)
     except (Uncompilable, NotImplementedError):
         return None
+    except Exception:  # a mistake of the compiler's is no reason to stop a program that can be interpreted
+        if config.VERIFY:
+            raise
+        return None
+
+
+def _sizes(graph: Graph, inputs: list) -> dict[int, int]:
+    """The lengths of inputs that may have any."""
+    return {p: inputs[p].size for i, p in graph.inputs.items() if graph.lays[i].flat}
+
+
+class Pending:
+    """A program that is being compiled."""
+
+    def __init__(self, graph: Graph, results, inputs: list):
+        self.parts = graph, results, _sizes(graph, inputs)
+        self.process = os.getpid()
+        self.future = _pool().submit(_machine, *self.parts)
+
+    def result(self) -> Machine | None:
+        """The program, waited for; None where it stays interpreted."""
+        if self.process != os.getpid():  # a fork has no compiler thread
+            return _machine(*self.parts)
+        return self.future.result()
 
 
 def _pool() -> ThreadPoolExecutor:
@@ -35,16 +58,14 @@ def _pool() -> ThreadPoolExecutor:
         return _workers
 
 
-def start(graph: Graph, results, inputs: list) -> Future | None:
+def start(graph: Graph, results, inputs: list) -> Pending | None:
     """Begins to compile, for inputs of those lengths; None where there is no compiler."""
-    if not config.COMPILE or not jit.available():
-        return None
-    return _pool().submit(_machine, graph, results, list(inputs))
+    return Pending(graph, results, inputs) if config.COMPILE and jit.available() else None
 
 
 def now(graph: Graph, results, inputs: list) -> Machine | None:
     """Compiles at once."""
-    return _machine(graph, results, inputs) if config.COMPILE and jit.available() else None
+    return _machine(graph, results, _sizes(graph, inputs)) if config.COMPILE and jit.available() else None
 
 
 def _before_fork() -> None:

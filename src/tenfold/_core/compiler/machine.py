@@ -52,6 +52,8 @@ def address(a: np.ndarray) -> int:
 class Machine:
     """A program of a graph for those results, compiled. Raises compiler.expand.Uncompilable."""
 
+    build = staticmethod(recipe)
+
     def __init__(self, graph: Graph, results, sizes=None):
         self.results = tuple(results)
         self.lays = graph.lays
@@ -59,7 +61,8 @@ class Machine:
         self.go: Any = entry.run()
         if self.go is None:
             raise Uncompilable("arrays lie in memory in another way than is known")
-        self.recipe = r = recipe(graph, results, sizes)
+        self.sizes = sizes  # of inputs that are memory of any length
+        self.recipe = r = self.build(graph, results, sizes)
         self.table = np.zeros(len(r.buffers), np.uint64)
         self.status = np.zeros(1, np.int64)
         self.scalars = np.zeros(max(r.slots, 1), np.uint64)
@@ -142,15 +145,7 @@ class Machine:
 
     def run(self, inputs: list, scalars: list) -> dict:
         """The results, by number. Raises Fallback before anything is changed."""
-        for source, position, reach in self.open:
-            if not 0 <= _number(position, inputs, scalars) <= inputs[source].size - reach:
-                raise Fallback
-        base = _arena.at_least(self.recipe.arena)
-        if base != self.base:
-            for e, offset in self.arena:
-                self.table[e] = base + offset
-            self.base = base
-        made = [np.empty(shape, dtype) for shape, dtype in self.made]
+        made = self._results(inputs, scalars)
         called: dict[int, np.ndarray] = {}
         go = self.go
         for part in self.parts:
@@ -164,6 +159,18 @@ class Machine:
             else:
                 self._call(part, inputs, scalars, made, called)
         return {i: take(inputs, scalars, made, called) for i, take in zip(self.results, self.take)}
+
+    def _results(self, inputs: list, scalars: list) -> list[np.ndarray]:
+        """Memory for the results; the arena has its place, and what begins at a place that is data fits."""
+        for source, position, reach in self.open:
+            if not 0 <= _number(position, inputs, scalars) <= inputs[source].size - reach:
+                raise Fallback
+        base = _arena.at_least(self.recipe.arena)
+        if base != self.base:
+            for e, offset in self.arena:
+                self.table[e] = base + offset
+            self.base = base
+        return [np.empty(shape, dtype) for shape, dtype in self.made]
 
     def _side_by_side(self, inputs: list) -> list:
         """The inputs as memory in the order of their layouts: what a flush has kept may lie in another."""
