@@ -6,6 +6,7 @@ import math
 import os
 
 from .. import config
+from ..backends.numpy import blas
 from ..ir import dtypes, operation
 from ..ops.declare import PUBLIC
 from ..ops.devices import get_default_device, set_default_device
@@ -60,11 +61,12 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(num: int, /) -> None:
-    """Sets how many threads an operation may use (the interpreter uses those of NumPy's BLAS, whatever is set here)."""
+    """Sets how many threads an operation may use; NumPy's BLAS, with which paths are interpreted, is told so too."""
     global _threads
     if not isinstance(num, int) or num <= 0:
         raise RuntimeError(f"set_num_threads expects a positive integer, got {num!r}")
     _threads = num
+    blas.set_threads(num)
 
 
 def get_num_interop_threads() -> int:
