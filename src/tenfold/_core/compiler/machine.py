@@ -296,7 +296,9 @@ def scatter(s: ScatterStep) -> tuple:
     n, width = s.rows.shape
     places = [w for p in (s.target, s.rows, s.index) for w in (p.buffer.entry, p.offset, *p.strides)]
     row = [n, width, s.target.shape[0], *places]
-    return function(("scatter", s.op, s.dtype), lambda name: Scatter(s.op, s.dtype, name)), row, n * width
+    lines = width > 1 and s.target.strides[1] == s.rows.strides[1] == 1
+    key = ("scatter", s.op, s.dtype, lines)
+    return function(key, lambda name: Scatter(s.op, s.dtype, lines, name)), row, n * width
 
 
 def scan(s: ScanStep) -> tuple:

@@ -210,6 +210,7 @@ class Render(Writer):
         self.slots: list[str] = []  # allocas
         self.field = 0
         self.dtypes = [s.dtype for s in kernel.body]
+        self.alike = self._alike()
         self.used = sorted({s.extra for s in kernel.body if s.op in ("load", "take")} | {a for _, a in kernel.stores})
         self._write()
 
@@ -218,6 +219,14 @@ class Render(Writer):
         return module([self])
 
     # --- the parts ----------------------------------------------------------------------------------------------
+
+    def _alike(self) -> list[bool]:
+        """Which values are the same in all lanes."""
+        out: list[bool] = []
+        for s in self.kernel.body:
+            here = s.op not in ("load", "take") or self.kernel.accesses[s.extra].inner == "splat"
+            out.append(here and all(out[a] for a in s.args))
+        return out
 
     def row(self) -> str:
         p = self.let(f"getelementptr i64, ptr %row, i64 {self.field}")
@@ -400,7 +409,8 @@ class Render(Writer):
                 self.report(self.let(f"xor <{LANES} x i1> {values[s.args[0]]}, splat (i1 true)"), mask)
                 values.append(values[s.args[0]])
             elif s.op == "take":
-                values.append(self.take(here[s.extra], s.extra, j, mask, values[s.args[0]]))
+                take = self.take_row if self.alike[s.args[0]] else self.take
+                values.append(take(here[s.extra], s.extra, j, mask, values[s.args[0]]))
             else:
                 values.append(self.operation(s, [values[a] for a in s.args], [self.dtypes[a] for a in s.args]))
         for v, a in k.stores:
@@ -477,11 +487,30 @@ class Render(Writer):
         value = self.gather(pointers, read, m)
         return self.let(f"icmp ne {vec(m)} {value}, zeroinitializer") if access.dtype == "bool" else value
 
+    def take_row(self, p: str, a: int, j: str, mask: str, index: str) -> str:
+        """The same where all lanes are of one row."""
+        access = self.kernel.accesses[a]
+        m = "u8" if access.dtype == "bool" else access.dtype
+        stride, rows = self.rows[a]
+        k = self.let(f"extractelement <{LANES} x i64> {index}, i64 0")
+        wrong = self.let(f"icmp uge i64 {k}, {rows}")
+        self.tell(wrong)
+        p = self.let(f"getelementptr i8, ptr {p}, i64 {self.let(f'mul i64 {k}, {stride}')}")
+        read = self.let(f"select i1 {wrong}, <{LANES} x i1> zeroinitializer, <{LANES} x i1> {mask}")
+        if access.inner == "unit":
+            value = self.masked_load(self.place(p, a, j), read, m)
+        else:
+            step = "0" if access.inner == "splat" else self.strides[a][-1]
+            value = self.gather(self.lanes_of(p if step == "0" else self.place(p, a, j), step), read, m)
+        return self.let(f"icmp ne {vec(m)} {value}, zeroinitializer") if access.dtype == "bool" else value
+
     def report(self, wrong: str, mask: str) -> None:
         """Tells in entry 0 of the table where any of the lanes is wrong."""
         bad = self.let(f"and <{LANES} x i1> {wrong}, {mask}")
         self.declared.add(f"declare i1 @llvm.vector.reduce.or.v{LANES}i1(<{LANES} x i1>)")
-        any_ = self.let(f"call i1 @llvm.vector.reduce.or.v{LANES}i1(<{LANES} x i1> {bad})")
+        self.tell(self.let(f"call i1 @llvm.vector.reduce.or.v{LANES}i1(<{LANES} x i1> {bad})"))
+
+    def tell(self, any_: str) -> None:
         status = self.let("load ptr, ptr %table, align 8")
         old = self.let(f"load i64, ptr {status}")
         new = self.let(f"or i64 {old}, {self.let(f'zext i1 {any_} to i64')}")
@@ -498,9 +527,7 @@ class Render(Writer):
         if d == "bool":
             value = self.let(f"zext {vec(d)} {value} to {t}")
         if access.inner == "unit":
-            name = f"@llvm.masked.store.v{LANES}{SUFFIX[m]}.p0"
-            self.declared.add(f"declare void {name}({t}, ptr, i32, <{LANES} x i1>)")
-            self.put(f"call void {name}({t} {value}, ptr {self.place(p, a, j)}, i32 1, <{LANES} x i1> {mask})")
+            self.masked_store(value, self.place(p, a, j), mask, m)
             return
         if access.inner == "splat":
             x = self.let(f"extractelement {t} {value}, i64 0")
@@ -510,6 +537,12 @@ class Render(Writer):
         self.declared.add(f"declare void {name}({t}, <{LANES} x ptr>, i32, <{LANES} x i1>)")
         pointers = self.lanes_of(self.place(p, a, j), self.strides[a][-1])
         self.put(f"call void {name}({t} {value}, <{LANES} x ptr> {pointers}, i32 1, <{LANES} x i1> {mask})")
+
+    def masked_store(self, value: str, p: str, mask: str, m: str) -> None:
+        t = vec(m)
+        name = f"@llvm.masked.store.v{LANES}{SUFFIX[m]}.p0"
+        self.declared.add(f"declare void {name}({t}, ptr, i32, <{LANES} x i1>)")
+        self.put(f"call void {name}({t} {value}, ptr {p}, i32 1, <{LANES} x i1> {mask})")
 
     def put_scalar(self, p: str, a: int, x: str) -> None:
         d = self.kernel.accesses[a].dtype
@@ -527,9 +560,9 @@ class Scatter(Render):
     it. Numbers out of range are passed over.
 
     Row: rows, columns, rows of the target; then target, source (entry, offset, strides along rows and columns), and the
-    numbers (entry, offset, stride)."""
+    numbers (entry, offset, stride). `lines`: columns lie side by side."""
 
-    def __init__(self, op: str, d: str, name: str):
+    def __init__(self, op: str, d: str, lines: bool, name: str):
         Writer.__init__(self)
         self.name = name
         self.slots = []
@@ -557,7 +590,20 @@ class Scatter(Render):
                 a, b = self.let(f"load {t}, ptr {p}, align 1"), self.let(f"load {t}, ptr {q}, align 1")
                 self.put(f"store {t} {self.together(op, d, a, b)}, ptr {p}, align 1")
 
-            self.loop("0", end, 1, element)
+            def block(j: str) -> None:
+                m = "u8" if d == "bool" else d
+                at = self.let(f"mul i64 {j}, {BYTES[d]}")
+                p, q = [self.let(f"getelementptr i8, ptr {x}, i64 {at}") for x in (to, of)]
+                mask = self.mask(j, end)
+                a, b = self.masked_load(p, mask, m), self.masked_load(q, mask, m)
+                if op != "set":
+                    b = self.combine({"sum": "or", "prod": "and"}.get(op, op) if d == "bool" else op, m, a, b)
+                self.masked_store(b, p, mask, m)
+
+            if lines:
+                self.loop("0", end, LANES, block)
+            else:
+                self.loop("0", end, 1, element)
 
         self.loop("0", n, 1, row)
 
