@@ -20,7 +20,7 @@ from ..ir.graph import Graph
 from ..ir.loops import NAMES
 from ..ir.operation import Operation as Declared
 from ..ir.special import BACKWARD, BACKWARD_FROM, CUSTOM, ENTER_ALL, ENTRY, MODE
-from .build import Buffer, CallStep, ConvolutionStep, KernelStep, ProductStep, ScatterStep
+from .build import Buffer, CallStep, ConvolutionStep, KernelStep, ProductStep, ScanStep, ScatterStep
 from .expand import Uncompilable
 from .group import base_of, is_source, why_apart
 from .stepwise import Stepwise, TracedBuilder, TracedPath, clocked
@@ -61,8 +61,8 @@ class Operation:
 
 @dataclass
 class Step:
-    """A step of the program. `kind`: "kernel" (fused loops), "product" (of matrices), "convolution", "scatter", "call"
-    (of the interpreter's function)."""
+    """A step of the program. `kind`: "kernel" (fused loops), "product" (of matrices), "convolution", "scan" (a running
+    reduction), "scatter" (rows put where numbers say), "call" (of the interpreter's function)."""
 
     number: int
     kind: str
@@ -279,9 +279,12 @@ def _step(number: int, step, g, parts: Parts, builder: TracedBuilder, holds: dic
         made.writes = sizes[WRITTEN[step.kernel]]
         made.reads = sum(sizes) - made.writes
     elif isinstance(step, ScatterStep):
-        made.kind, made.does, made.over = "scatter", "add rows by number", str(list(step.rows.shape))
+        made.kind, made.does, made.over = "scatter", f"{step.op} of rows by number", str(list(step.rows.shape))
         size = math.prod(step.rows.shape) * step.rows.dtype.itemsize
         made.reads, made.writes = 2 * size + math.prod(step.index.shape) * 8, size
+    elif isinstance(step, ScanStep):
+        made.kind, made.does, made.over = "scan", f"running {step.op}", str(step.sizes)
+        made.reads = made.writes = math.prod(step.sizes) * step.source.dtype.itemsize
     elif isinstance(step, CallStep):
         spec = step.call.spec
         made.kind, made.does, made.why = "call", spec.op.name.lstrip("_"), builder.reason(spec)

@@ -11,7 +11,7 @@ from .explain import Block, Line, Operation, Path, Step
 
 WIDTH = 120
 BAR = 30  # characters of a life line
-KINDS = ("kernel", "product", "convolution", "scatter", "call")
+KINDS = ("kernel", "product", "convolution", "scan", "scatter", "call")
 
 
 @dataclass

@@ -56,8 +56,9 @@ ALONE = {
     "matmul": "a product of matrices is a step of its own",
     "conv": "a convolution is a step of its own",
     "call": "a call of the interpreter is a step of its own",
+    "scan": "a running reduction is a step of its own",
     "put": "a write to a part is a step of its own",
-    "scatter": "adding rows by number is a step of its own",
+    "scatter": "putting rows by number is a step of its own",
 }
 
 
@@ -72,6 +73,8 @@ def why_apart(a: Node, node: Node, first: Group, second: Group) -> str:
         return "needs the whole result of a reduction"
     if node.kind == "take" and a is node.args[0]:
         return "takes rows of it by number"
+    if a.kind == "window":
+        return "reads it at a place that is data"
     if a.kind == "view":
         repeated = any(n > 1 and s == 0 for n, s in zip(a.shape, a.extra[0]))
         return "repeats its elements" if repeated else "reads it in another shape or order"
