@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from ...ir.loops import LANES, Kernel, Statement
+from ...ir.loops import CHUNK, LANES, PART, Kernel, Statement
 from . import vector_math
 
 SCALAR = {
@@ -23,8 +23,6 @@ SCALAR = {
 }
 BYTES = {"bool": 1, "u8": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "f32": 4, "f64": 8}
 SUFFIX = {"bool": "i1", "u8": "i8", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64", "f32": "f32", "f64": "f64"}
-CHUNK = 4096  # neighbours that are added up in one accumulator of 16 lanes
-PART = 128  # rows that are, where rows are added up
 
 FLOAT_BINARY = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 INT_BINARY = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
