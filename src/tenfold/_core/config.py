@@ -20,4 +20,5 @@ COMPILE = os.environ.get("TENFOLD_COMPILE", "1") not in (
 )  # whether paths that come back are compiled
 COMPILE_AT_DEFAULT = int(os.environ.get("TENFOLD_COMPILE_AT", "3"))
 COMPILE_AT = COMPILE_AT_DEFAULT  # the visit of a path from which the compiled program runs
+VERIFY = _flag("TENFOLD_VERIFY")  # check what the compiler makes: graphs, kernels, places in memory
 MAX_SPECS = int(os.environ.get("TENFOLD_MAX_SPECS", "100000"))  # remembered (operation, layouts, static arguments)

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .. import config
 from ..backends.cpu import convolution
 from ..backends.cpu.matmul import scratch_bytes
 from ..ir.arrays import Node, contiguous, covers
+from ..ir.arrays import verify as verify_arrays
 from ..ir.graph import Graph
 from ..ir.loops import Access, Kernel, Statement, name_of
 from .expand import Call, Expansion, Uncompilable
@@ -511,4 +513,10 @@ def _reach(sizes, strides) -> int:
 
 def recipe(graph: Graph, results) -> Recipe:
     """The recipe of a program for those results; raises Uncompilable."""
-    return Builder(graph, results).recipe
+    builder = Builder(graph, results)
+    if config.VERIFY:
+        from .verify import verify
+
+        verify_arrays(builder.expansion.arrays)
+        verify(builder.recipe)
+    return builder.recipe

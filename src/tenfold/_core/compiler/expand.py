@@ -113,10 +113,12 @@ class Expansion:
     def _result(self, made, lay: Layout) -> Node:
         graph = self.arrays
         if not isinstance(made, Array):
-            made = Array(graph, graph.number(made, lay.dtype.np))
+            made = Array(graph, graph.number(made, None if lay.number else lay.dtype.np))
+        if lay.number:  # a Python number: as NumPy computes it, whatever dtype its layout names
+            if made.dtype.kind != WEAK[lay.number].kind or made.shape:
+                raise Opaque("a number of another kind")
+            return graph.make("map", "cast", (made.node,), (), WEAK[lay.number], None, None, lay.number)
         node = cast(graph, made.node, lay.dtype.np)
-        if lay.number:
-            return graph.make("map", "cast", (node,), (), WEAK[lay.number], None, None, lay.number)
         if node.shape != tuple(lay.shape):
             raise Opaque("a result of another shape")
         return node

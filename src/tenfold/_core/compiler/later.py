@@ -24,6 +24,10 @@ def _machine(graph: Graph, results) -> Machine | None:
         return Machine(graph, results)
     except (Uncompilable, NotImplementedError):
         return None
+    except Exception:  # a mistake of the compiler's is no reason to stop a program that can be interpreted
+        if config.VERIFY:
+            raise
+        return None
 
 
 def _pool() -> ThreadPoolExecutor:

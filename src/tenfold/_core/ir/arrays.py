@@ -26,6 +26,8 @@ from typing import Any
 
 import numpy as np
 
+from .loops import FOLDS, NAMES, check_operation, name_of, require_that
+
 
 class Symbolic:
     """An array that is not there yet (compiler/symbolic.py): what the NumPy meaning of a primitive gets when it is compiled."""
@@ -273,3 +275,127 @@ def composed(inner_shape, inner_strides, shape, strides, offset: int):
     if any(t >= n for t, (n, _) in zip(top, dims)):
         return None
     return tuple(out), start
+
+
+# --- what a graph must be ------------------------------------------------------------------------------------------
+
+
+def verify(graph: Arrays) -> Arrays:
+    """The graph, if each node is what its kind and operands say; else raises ir.loops.Malformed."""
+    for i, n in enumerate(graph.nodes):
+        require_that(n.id == i, f"node {i} has the number {n.id}")
+        require_that(all(a.id < i and graph.nodes[a.id] is a for a in n.args), f"operands that come later: {n}")
+        require_that(n.kind in CHECKS, f"a kind that there is not: {n}")
+        require_that(all(type(d) is int and d >= 0 for d in n.shape), f"sizes of dims: {n}")
+        if n.kind in ("map", "reduce", "take", "scatter", "put", "const", "number"):
+            require_that(_known(n.dtype), f"a dtype that kernels do not have: {n}")
+        CHECKS[n.kind](n)
+    for n in graph.required:
+        require_that(n.op == "require" and graph.nodes[n.id] is n, f"what is checked is no check: {n}")
+    return graph
+
+
+def reach(shape, strides, offset: int) -> tuple[int, int]:
+    """The first and the last element of a strided read."""
+    low = offset + sum(min(0, s * (n - 1)) for n, s in zip(shape, strides))
+    return low, offset + sum(max(0, s * (n - 1)) for n, s in zip(shape, strides))
+
+
+def _known(d: np.dtype) -> bool:
+    return d.kind == "b" or d.str[1:] in NAMES and d.isnative
+
+
+def _within(n: Node, shape, strides, offset: int, size: int) -> None:
+    require_that(len(shape) == len(strides), f"as many strides as dims: {n}")
+    low, high = reach(shape, strides, offset)
+    require_that(0 in shape or (low >= 0 and high < size), f"it reaches from {low} to {high} of {size} elements: {n}")
+
+
+def _source(n: Node) -> None:
+    require_that(not n.args, f"a source has no operands: {n}")
+    if n.kind == "input":
+        require_that(len(n.shape) == 1 and len(n.extra) == 2, f"memory of one dim: {n}")
+    elif n.kind == "number":
+        require_that(n.shape == () and WEAK.get(n.weak) == n.dtype, f"a Python number: {n}")
+    elif isinstance(n.extra, np.ndarray):
+        require_that(n.extra.shape == n.shape and n.extra.dtype == n.dtype, f"a known array: {n}")
+    else:
+        require_that(n.shape == () and type(n.extra) in WEAK, f"a known number: {n}")
+
+
+def _map(n: Node) -> None:
+    require_that(n.shape == np.broadcast_shapes(*[a.shape for a in n.args]), f"a shape that operands do not have: {n}")
+    require_that(all(_known(a.dtype) for a in n.args), f"operands of dtypes that kernels do not have: {n}")
+    check_operation(n.op, [name_of(a.dtype) for a in n.args], name_of(n.dtype))
+
+
+def _reduce(n: Node) -> None:
+    (x,) = n.args
+    axes = n.extra
+    require_that(axes and tuple(sorted(set(axes))) == axes and axes[0] >= 0, f"axes: {n}")
+    require_that(axes[-1] < len(x.shape), f"axes that there are not: {n}")
+    require_that(n.shape == tuple(d for i, d in enumerate(x.shape) if i not in axes), f"a reduction's shape: {n}")
+    kinds = FOLDS.get(n.op, "")
+    kind = "i" if n.dtype.kind == "u" else n.dtype.kind
+    require_that(n.dtype == x.dtype and kind in kinds, f"a reduction of that dtype: {n}")
+
+
+def _view(n: Node) -> None:
+    (x,) = n.args
+    strides, offset = n.extra
+    require_that(x.kind not in ("view", "window"), f"a view of a view: {n}")
+    require_that(n.dtype == x.dtype, f"a view of another dtype: {n}")
+    if not (x.kind == "input" and x.extra[1]):  # memory of unknown length
+        _within(n, n.shape, strides, offset, x.size)
+
+
+def _matmul(n: Node) -> None:
+    a, b = n.args
+    require_that(a.dtype == b.dtype == n.dtype and n.dtype.kind == "f", f"a product's dtypes: {n}")
+    require_that(min(len(a.shape), len(b.shape)) >= 2 and a.shape[-1] == b.shape[-2], f"a product's operands: {n}")
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    require_that(n.shape == (*batch, a.shape[-2], b.shape[-1]), f"a product's shape: {n}")
+
+
+def _take(n: Node) -> None:
+    x, index = n.args
+    require_that(index.dtype == np.int64 and len(x.shape) >= 1 and n.dtype == x.dtype, f"rows by number: {n}")
+    require_that(n.shape == (*index.shape, *x.shape[1:]), f"the shape of rows by number: {n}")
+
+
+def _window(n: Node) -> None:
+    memory, place = n.args
+    strides, extent = n.extra
+    require_that(memory.kind == "input" and place.kind == "number", f"a window of an input: {n}")
+    require_that(n.dtype == memory.dtype, f"a window of another dtype: {n}")
+    _within(n, n.shape, strides, 0, extent)
+
+
+def _scatter(n: Node) -> None:
+    rows, index = n.args
+    require_that(index.dtype == np.int64 and rows.dtype == n.dtype and n.dtype.kind != "b", f"sums of rows: {n}")
+    require_that(len(rows.shape) == 2 and index.shape == rows.shape[:1], f"sums of rows: {n}")
+    require_that(n.shape[1:] == rows.shape[1:] and len(n.shape) == 2, f"the shape of sums of rows: {n}")
+
+
+def _call(n: Node) -> None:
+    call, k = n.extra
+    lay = call.spec.outs[k]
+    require_that(n.dtype == lay.dtype.np and (lay.flat or n.shape == tuple(lay.shape)), f"a call's result: {n}")
+
+
+def _put(n: Node) -> None:
+    base, value = n.args
+    strides, offset = n.extra
+    require_that(base.shape == n.shape and base.dtype == value.dtype == n.dtype, f"a part put into an array: {n}")
+    _within(n, value.shape, strides, offset, n.size)
+    end = 0
+    for s, d in sorted((s, d) for d, s in zip(value.shape, strides) if d > 1):
+        require_that(s > end, f"elements that overlap: {n}")
+        end += s * (d - 1)
+
+
+CHECKS = {
+    "input": _source, "number": _source, "const": _source, "map": _map, "reduce": _reduce, "view": _view,
+    "matmul": _matmul, "take": _take, "window": _window, "scatter": _scatter, "call": _call, "put": _put,
+}  # fmt: skip

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LANES = 16
-CHUNK = 4096  # a reduced vector loop is added up in parts of so many elements, each in an accumulator of 16 lanes,
+CHUNK = 2048  # a reduced vector loop is added up in parts of so many elements, each in an accumulator of 16 lanes,
 PART = 128  # and a reduced loop around it, where the vector loop is kept, in parts of so many rows
 NAMES = {"?": "bool", "u1": "u8", "i1": "i8", "i2": "i16", "i4": "i32", "i8": "i64", "f4": "f32", "f8": "f64"}
 

@@ -136,36 +136,50 @@ class _Run:
         combine, first = COMBINE[op], identity(op, values.dtype)
         start = np.full([self.sizes[d] for d in kept], first, values.dtype)
         shape = [self.sizes[d] for d in reduced]
-        if loops[-1] == "r":
-            total = self.lanes(values, combine, start, shape)
-        else:
-            total = start
-            for outer in np.ndindex(*shape[:-1]):
-                for begin in range(0, shape[-1], PART):
-                    part = start
-                    for i in range(begin, min(begin + PART, shape[-1])):
-                        part = combine(part, values[(..., *outer, i)])
-                    total = combine(total, part)
-        self.view(a, "k")[...] = total
-
-    def lanes(self, values: np.ndarray, combine, start: np.ndarray, shape: list[int]) -> np.ndarray:
-        """Sixteen accumulators for each chunk, sixteen for those, and a tree over these."""
-        start = np.repeat(start[..., None], LANES, -1)
-        total = start
+        if loops[-1] == "r":  # sixteen accumulators, and a tree over them
+            start = np.repeat(start[..., None], LANES, -1)
+        total = _Total(op, combine, start)
         for outer in np.ndindex(*shape[:-1]):
-            for begin in range(0, shape[-1], CHUNK):
+            row = values[(..., *outer, slice(None))]
+            step, each = (CHUNK, LANES) if loops[-1] == "r" else (PART, 1)
+            for begin in range(0, shape[-1], step):
                 part = start
-                for i in range(begin, min(begin + CHUNK, shape[-1]), LANES):
-                    block = start.copy()
-                    found = values[(..., *outer, slice(i, i + LANES))]
-                    block[..., : found.shape[-1]] = found
+                for i in range(begin, min(begin + step, shape[-1]), each):
+                    if loops[-1] == "r":
+                        block = start.copy()
+                        found = row[..., i : i + LANES]
+                        block[..., : found.shape[-1]] = found
+                    else:
+                        block = row[..., i]
                     part = combine(part, block)
-                total = combine(total, part)
-        width = LANES
-        while width > 1:
-            width //= 2
-            total = combine(total[..., :width], total[..., width:])
-        return total[..., 0]
+                total.take(part)
+        result = total.value()
+        if loops[-1] == "r":
+            width = LANES
+            while width > 1:
+                width //= 2
+                result = combine(result[..., :width], result[..., width:])
+            result = result[..., 0]
+        self.view(a, "k")[...] = result
+
+
+class _Total:
+    """Parts together; sums of floats keep what rounding loses beside them."""
+
+    def __init__(self, op: str, combine, start: np.ndarray):
+        self.combine = combine
+        self.now = start
+        self.lost = np.zeros_like(start) if op == "sum" and start.dtype.kind == "f" else None
+
+    def take(self, part: np.ndarray) -> None:
+        old = self.now
+        self.now = self.combine(old, part)
+        if self.lost is not None:
+            added = self.now - old
+            self.lost = self.lost + ((old - (self.now - added)) + (part - added))
+
+    def value(self) -> np.ndarray:
+        return self.now if self.lost is None else np.where(np.isnan(self.lost), self.now, self.now + self.lost)
 
 
 def scalar(s: Statement, args: list[np.ndarray]) -> np.ndarray:

@@ -1,0 +1,211 @@
+"""Programs run in three ways on the same inputs: by the interpreter of operations; by the recipe, its kernels run by the
+interpreter of the loop language; and by machine code. Their results have to agree.
+
+In: `compared()`, a context in which every flush is run so. Out: what differs raises `Differs`, with the graph."""
+
+import contextlib
+from collections import Counter
+
+import numpy as np
+
+from tenfold._core import config
+from tenfold._core.backends.numpy import loops
+from tenfold._core.compiler.build import CallStep, KernelStep, ProductStep, ScatterStep
+from tenfold._core.compiler.expand import Uncompilable
+from tenfold._core.compiler.machine import Fallback, Machine
+from tenfold._core.trace import flush
+
+# Relative to the largest magnitude among the values of the program: sums of another order, functions of 2 ulp.
+TOLERANCE = {"float16": 4e-3, "bfloat16": 4e-2, "float32": 3e-5, "float64": 1e-12}
+
+
+class Differs(AssertionError):
+    """Two ways to run a program give different results."""
+
+
+class Counts(Counter):
+    """What was compared: `results`, `programs`, `machines` (run natively), `calls`, `uncompiled`, `fallback`."""
+
+
+class PlainMachine(Machine):
+    """A machine whose native steps are run by the interpreter of the loop language, and NumPy: no machine code."""
+
+    def _parts(self):
+        return [s if isinstance(s, CallStep) else _Plain(s) for s in self.recipe.steps]
+
+    def run(self, inputs, scalars):
+        for source, position, extent, _ in self.windows:
+            if not 0 <= scalars[position] <= inputs[source.source].size - extent:
+                raise Fallback
+        r = self.recipe
+        from tenfold._core.compiler import machine
+
+        base = machine._arena.at_least(r.arena)
+        self.base = base
+        start = base - machine.address(machine._arena.memory)
+        arena = machine._arena.memory[start : start + r.arena]
+        arena[:] = 0xA5  # what nobody has written is odd
+        made = [np.empty(shape, dtype) for shape, dtype in self.made]
+        called = {}
+        inputs = self._side_by_side(inputs)
+        table = [None] * len(r.buffers)
+        slots = [slot for slot, value in r.constants if value is None]
+        for slot, (position, kind) in zip(slots, r.numbers):
+            value = machine._number(position, inputs, scalars)
+            self.scalars[slot : slot + 1].view(np.float64 if kind is float else np.int64)[0] = value
+        for b in r.buffers[1:]:
+            if b.kind == "scalars":
+                table[b.entry] = self.scalars.view(np.uint8)
+            elif b.kind == "input":
+                memory = np.asarray(inputs[b.source])
+                lay = self.entering[b.source]
+                table[b.entry] = np.ascontiguousarray(memory).reshape(-1)
+                if memory.flags.c_contiguous and not lay.flat:
+                    table[b.entry] = table[b.entry][: max(lay.extent, 0)]
+            elif b.kind == "window":
+                source, position, extent = b.source
+                at = scalars[position]
+                table[b.entry] = np.asarray(inputs[source.source]).reshape(-1)[at : at + extent]
+            elif b.kind == "const":
+                table[b.entry] = np.ascontiguousarray(b.source).reshape(-1)
+            elif b.kind == "arena":
+                table[b.entry] = arena[b.offset : b.offset + b.nbytes]
+            elif b.kind == "result":
+                table[b.entry] = made[self.output_of[b.entry]].reshape(-1)
+        for part in self.parts:
+            if isinstance(part, CallStep):
+                self._call(part, inputs, scalars, made, called)
+                for _, b in part.results:
+                    table[b.entry] = called[b.entry].reshape(-1)
+            elif part.run(table):
+                raise Fallback
+        return {i: take(inputs, scalars, made, called) for i, take in zip(self.results, self.take)}
+
+
+class _Plain:
+    """A native step, by NumPy."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def run(self, table) -> int:
+        s = self.step
+        if isinstance(s, KernelStep):
+            return loops.run(s.kernel, s.row(), table)
+        if isinstance(s, ProductStep):
+            a, b, c = [_placed(p, table) for p in s.places]
+            with np.errstate(all="ignore"):
+                c[...] = a @ b
+        elif isinstance(s, ScatterStep):
+            target, rows, index = [_placed(p, table) for p in (s.target, s.rows, s.index)]
+            good = (index >= 0) & (index < len(target))
+            np.add.at(target, index[good], rows[good])
+        return 0
+
+
+def _placed(p, table):
+    flat = table[p.buffer.entry].view(np.uint8)
+    size = p.dtype.itemsize
+    flat = flat[: flat.size // size * size].view(p.dtype)
+    if 0 in p.shape:
+        return np.empty(p.shape, p.dtype)
+    return np.ndarray(p.shape, p.dtype, flat, p.offset * size, tuple(s * size for s in p.strides))
+
+
+@contextlib.contextmanager
+def compared(native=True):
+    """Every flush is interpreted, run by its recipe, and (if `native`) by machine code; the interpreter's results count.
+
+    A program with an effect (random numbers) is run once, by the interpreter."""
+    counts, differences = Counts(), []
+    was, at = flush.Plan.run, config.COMPILE_AT
+
+    def run(plan, w):
+        want = plan.program.run(w.inputs, w.scalars)
+        if w.record_only or any(s.effect for s in plan.graph.specs):
+            return want
+        wanted = {i: np.array(want[i]) for i in plan.program.results}  # what comes next must not change them
+        size = magnitude([*w.inputs, *wanted.values()])
+        kinds = (PlainMachine, Machine) if native else (PlainMachine,)
+        for kind in kinds:
+            try:
+                machine = kind(plan.graph, plan.program.results)
+            except (Uncompilable, NotImplementedError) as e:
+                counts["uncompiled"] += 1
+                counts[f"uncompiled: {e}"] += 1
+                return want
+            try:
+                got = machine.run(w.inputs, w.scalars)
+            except Fallback:
+                counts["fallback"] += 1
+                differences.append(f"falls back, and the interpreter does not:\n{plan.graph.text()}")
+                return want
+            for i in machine.results:
+                found = difference(plan.graph, i, size, want[i], wanted[i], got[i])
+                if found:
+                    differences.append(f"%{i} by {kind.__name__}: {found}\n{described(plan.graph, machine)}")
+            counts["results"] += len(machine.results)
+            counts["machines"] += kind is Machine
+        counts["programs"] += 1
+        counts["calls"] += sum(isinstance(s, CallStep) for s in machine.recipe.steps)
+        return want
+
+    flush.Plan.run, config.COMPILE_AT = run, 1
+    try:
+        yield counts
+    finally:
+        flush.Plan.run, config.COMPILE_AT = was, at
+    if differences:  # told at the end: a flush that raises would be done again by the next
+        raise Differs(f"{len(differences)} differ; the first: {differences[0]}")
+
+
+def tolerance(graph) -> float:
+    """That of the coarsest dtype of the program."""
+    names = {l.dtype.name for l in graph.lays if l is not None and not l.number}
+    if "complex64" in names:
+        names.add("float32")
+    return max([TOLERANCE[n] for n in names if n in TOLERANCE], default=TOLERANCE["float64"])
+
+
+def magnitude(arrays) -> float:
+    """The largest finite one among values that are compared, and those that they come from."""
+    largest = 1e-2
+    for a in arrays:
+        if isinstance(a, np.ndarray) and a.dtype.kind in "fc" and a.dtype != np.float16 and a.size:
+            largest = max(largest, float(np.abs(a[np.isfinite(a)]).max(initial=0)))
+    return min(largest, 1e4)
+
+
+def difference(graph, i, size, original, want, got):
+    """In words; None where the values agree."""
+    arrays = (np.ndarray, np.generic)
+    if type(original) is not type(got) and not (isinstance(original, arrays) and isinstance(got, arrays)):
+        return f"a {type(got).__name__} instead of a {type(original).__name__}"
+    got = np.asarray(got)
+    if graph.lays[i].flat:  # memory, in whatever shape
+        want, got = want.reshape(-1), got.reshape(-1)
+    if want.shape != got.shape or want.dtype != got.dtype:
+        return f"{got.dtype}{list(got.shape)} instead of {want.dtype}{list(want.shape)}"
+    if want.dtype.kind not in "fc":
+        same = want == got
+    else:
+        with np.errstate(all="ignore"):
+            near = np.abs(want - got) <= tolerance(graph) * np.maximum(np.abs(want), 0.1 * size)
+        same = (want == got) | near | (np.isnan(want) & np.isnan(got))
+    if same.all():
+        return None
+    at = tuple(int(k) for k in np.argwhere(~same)[0])
+    return f"{list(at)}: {got[at]!r} instead of {want[at]!r} ({(~same).sum()} of {same.size} differ)"
+
+
+def described(graph, machine):
+    lines = [graph.text()]
+    for s in machine.recipe.steps:
+        if isinstance(s, KernelStep):
+            lines += [
+                s.kernel.text(),
+                f"    sizes {s.sizes}; " + "; ".join(f"{b.kind} {b.entry} {r}" for b, *r in s.placed),
+            ]
+        else:
+            lines.append(repr(s))
+    return "\n".join(lines)
