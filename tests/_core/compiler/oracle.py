@@ -10,6 +10,7 @@ import numpy as np
 
 from tenfold._core import config
 from tenfold._core.backends.numpy import loops
+from tenfold._core.backends.numpy.interpreter import Program
 from tenfold._core.compiler.build import CallStep, KernelStep, ProductStep, ScatterStep
 from tenfold._core.compiler.expand import Uncompilable
 from tenfold._core.compiler.machine import Fallback, Machine
@@ -143,7 +144,8 @@ def compared(native=True):
             for i in machine.results:
                 found = difference(plan.graph, i, size, want[i], wanted[i], got[i])
                 if found:
-                    differences.append(f"%{i} by {kind.__name__}: {found}\n{described(plan.graph, machine)}")
+                    differences.append(f"%{i} by {kind.__name__}: {found}\n{first_step(plan, w, size)}")
+                    differences[-1] += f"\n{described(plan.graph, machine)}"
             counts["results"] += len(machine.results)
             counts["machines"] += kind is Machine
         counts["programs"] += 1
@@ -196,6 +198,19 @@ def difference(graph, i, size, original, want, got):
         return None
     at = tuple(int(k) for k in np.argwhere(~same)[0])
     return f"{list(at)}: {got[at]!r} instead of {want[at]!r} ({(~same).sum()} of {same.size} differ)"
+
+
+def first_step(plan, w, size) -> str:
+    """The first value of a program that differs, where all are asked for."""
+    graph = plan.graph
+    everything = [o for outs in graph.outs for o in outs]
+    want = Program(graph, everything).run(w.inputs, w.scalars)
+    got = PlainMachine(graph, everything).run(w.inputs, w.scalars)
+    for i in everything:
+        found = difference(graph, i, size, want[i], np.asarray(want[i]), got[i])
+        if found:
+            return f"where all values are asked for, first %{i}: {found}"
+    return "where all values are asked for, none differs"
 
 
 def described(graph, machine):

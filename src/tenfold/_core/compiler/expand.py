@@ -161,6 +161,12 @@ def _memory(graph: Arrays, base: Node, lay: Layout) -> tuple[Node, int]:
     raise Opaque("a view of memory with holes")
 
 
+def _lies(base: Node, lay: Layout) -> bool:
+    """Whether a view is its operand's memory from the beginning, in that layout."""
+    strides, offset = base.extra
+    return offset == 0 and all(n == 1 or s == t for n, s, t in zip(lay.shape, strides, lay.strides))
+
+
 def _plain(*lays: Layout) -> None:
     if any(l.dtype.np not in DTYPES or l.dtype.half for l in lays) or len({l.dtype for l in lays}) > 1:
         raise Opaque("a view of another dtype")
@@ -183,7 +189,7 @@ def _read(graph: Arrays, spec: Spec, args: list[Node]) -> Node:
     if base.kind == "input" and place.kind == "number":
         window = (tuple(lay.strides), lay.extent)
         return graph.make("window", None, (base, place), tuple(lay.shape), base.dtype, window)
-    if place.kind == "number" and base.kind == "view" and base.args[0].kind == "input" and base.extra[1] == 0:
+    if place.kind == "number" and base.kind == "view" and base.args[0].kind == "input" and _lies(base, spec.lays[0]):
         window = (tuple(lay.strides), lay.extent)
         return graph.make("window", None, (base.args[0], place), tuple(lay.shape), base.dtype, window)
     if spec.lays[0].flat:
