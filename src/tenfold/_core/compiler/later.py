@@ -17,12 +17,14 @@ from .machine import Machine
 
 _workers: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
+_told = False  # whether the end of the process will be told to _leave
+_forks = 0  # how often this process is a child of one that had it loaded
 
 
 def _machine(graph: Graph, results) -> Machine | None:
     try:
         return Machine(graph, results)
-    except (Uncompilable, NotImplementedError):
+    except (Uncompilable, NotImplementedError, jit.Leaving):
         return None
     except Exception:  # a mistake of the compiler's is no reason to stop a program that can be interpreted
         if config.VERIFY:
@@ -31,18 +33,48 @@ def _machine(graph: Graph, results) -> Machine | None:
 
 
 def _pool() -> ThreadPoolExecutor:
-    global _workers
+    global _workers, _told
     with _lock:
         if _workers is None:
             _workers = ThreadPoolExecutor(1, "tenfold-compiler")
+            at_end = getattr(threading, "_register_atexit", None)  # before threads are waited for, which atexit's are not
+            if at_end is not None and not _told:
+                at_end(_leave)
+                _told = True
         return _workers
 
 
-def start(graph: Graph, results) -> Future | None:
+def _leave() -> None:
+    """The process ends: the kernel that is being compiled is finished, and nothing is begun."""
+    jit.leaving = True
+    if _workers is not None:
+        _workers.shutdown(wait=False, cancel_futures=True)
+
+
+class Pending:
+    """A program that is being compiled. In a process that was forked meanwhile nobody compiles it any more."""
+
+    __slots__ = ("graph", "results", "forks", "future")
+
+    def __init__(self, graph: Graph, results):
+        self.graph, self.results, self.forks = graph, results, _forks
+        self.future: Future = _pool().submit(_machine, graph, results)
+
+    def result(self) -> Machine | None:
+        """The program, when it is there."""
+        if self.forks != _forks:
+            return _machine(self.graph, self.results)
+        return None if self.future.cancelled() else self.future.result()
+
+
+def start(graph: Graph, results) -> Pending | None:
     """Begins to compile; None where there is no compiler."""
     if not config.COMPILE or not jit.available():
         return None
-    return _pool().submit(_machine, graph, results)
+    try:
+        return Pending(graph, results)
+    except RuntimeError:  # the process ends
+        return None
 
 
 def now(graph: Graph, results) -> Machine | None:
@@ -51,18 +83,21 @@ def now(graph: Graph, results) -> Machine | None:
 
 
 def _before_fork() -> None:
+    jit.MAKING.acquire()
     jit.LOCK.acquire()
 
 
 def _after_fork_here() -> None:
     jit.LOCK.release()
+    jit.MAKING.release()
 
 
 def _after_fork_in_child() -> None:
-    """The child has no compiler thread; what it waited for is compiled anew."""
-    global _workers, _lock
+    """The child has no compiler thread; what it waited for is compiled anew (Pending)."""
+    global _workers, _lock, _forks
     _workers, _lock = None, threading.Lock()
-    jit.LOCK.release()
+    _forks += 1
+    _after_fork_here()
 
 
 if hasattr(os, "register_at_fork"):
