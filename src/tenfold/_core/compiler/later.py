@@ -37,7 +37,9 @@ def _pool() -> ThreadPoolExecutor:
     with _lock:
         if _workers is None:
             _workers = ThreadPoolExecutor(1, "tenfold-compiler")
-            at_end = getattr(threading, "_register_atexit", None)  # before threads are waited for, which atexit's are not
+            at_end = getattr(
+                threading, "_register_atexit", None
+            )  # before threads are waited for, which atexit's are not
             if at_end is not None and not _told:
                 at_end(_leave)
                 _told = True

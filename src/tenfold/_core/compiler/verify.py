@@ -3,6 +3,8 @@ meet while they are needed. For tests, and for TENFOLD_VERIFY=1, where every pro
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..backends.cpu.matmul import scratch_bytes
@@ -66,7 +68,8 @@ def _size(b: Buffer, r: Recipe) -> int | None:
     if b.kind == "scalars":
         return 8 * r.slots
     if b.kind == "window":
-        return b.source[2] * np.dtype(b.dtype).itemsize
+        source: Any = b.source
+        return source[2] * np.dtype(b.dtype).itemsize
     if b.kind in ("input", "call") and b.shape == (0,):
         return None
     return b.nbytes
@@ -106,12 +109,12 @@ def _kernel(s: KernelStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:
             shape, by = [*shape, rows], [*by, stride]
         _inside(b, BYTES[access.dtype], shape, by, offset, r)
         if i in written:
-            end = -1
+            end = 0
             for step, n in sorted((abs(t), n) for t, n in zip(by, shape) if n > 1):
                 require_that(
                     step > end, f"elements that overlap are written: {access} with strides {strides} in {shape}"
                 )
-                end = max(end, 0) + step * (n - 1)
+                end += step * (n - 1)
     reads = [p[0] for i, p in enumerate(s.placed) if i not in written]
     writes = [p[0] for i, p in enumerate(s.placed) if i in written]
     require_that(len({b.entry for b in writes}) == len(writes), "two writes to one buffer")
