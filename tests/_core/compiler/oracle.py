@@ -11,7 +11,7 @@ import numpy as np
 from tenfold._core import config
 from tenfold._core.backends.numpy import loops
 from tenfold._core.backends.numpy.interpreter import Program
-from tenfold._core.compiler.build import CallStep, KernelStep, ProductStep, ScatterStep
+from tenfold._core.compiler.build import CallStep, ConvolutionStep, KernelStep, ProductStep, ScatterStep
 from tenfold._core.compiler.expand import Uncompilable
 from tenfold._core.compiler.machine import Fallback, Machine
 from tenfold._core.trace import flush
@@ -97,11 +97,39 @@ class _Plain:
             a, b, c = [_placed(p, table) for p in s.places]
             with np.errstate(all="ignore"):
                 c[...] = a @ b
+        elif isinstance(s, ConvolutionStep):
+            convolve(s.kernel, *[_placed(p, table) for p in (s.x, s.w, s.y)], *s.geometry)
         elif isinstance(s, ScatterStep):
             target, rows, index = [_placed(p, table) for p in (s.target, s.rows, s.index)]
             good = (index >= 0) & (index < len(target))
             np.add.at(target, index[good], rows[good])
         return 0
+
+
+def convolve(kernel, x, w, y, stride, padding, dilation, groups):
+    """A convolution into y, or its gradient into x or w, one place of the kernel after the other."""
+    features = len(w) // groups
+    reach = [(w.shape[d] - 1) * dilation[d - 2] + (y.shape[d] - 1) * stride[d - 2] + 1 for d in (2, 3)]
+    wide = [max(reach[d], padding[d][0] + x.shape[2 + d]) for d in (0, 1)]
+    padded = np.zeros((*x.shape[:2], *wide), x.dtype)
+    inner = padded[:, :, padding[0][0] :, padding[1][0] :][:, :, : x.shape[2], : x.shape[3]]
+    made = {"conv": y, "conv_input": padded, "conv_weight": w}[kernel]
+    made[...] = 0
+    if kernel != "conv_input":
+        inner[...] = x
+    for g, k, l in np.ndindex(groups, *w.shape[2:]):
+        rows = slice(k * dilation[0], k * dilation[0] + (y.shape[2] - 1) * stride[0] + 1, stride[0])
+        cols = slice(l * dilation[1], l * dilation[1] + (y.shape[3] - 1) * stride[1] + 1, stride[1])
+        part = padded[:, g * w.shape[1] : (g + 1) * w.shape[1], rows, cols]
+        at = slice(g * features, (g + 1) * features)
+        if kernel == "conv":
+            y[:, at] += np.einsum("bchw,fc->bfhw", part, w[at, :, k, l])
+        elif kernel == "conv_input":
+            part += np.einsum("bfhw,fc->bchw", y[:, at], w[at, :, k, l])
+        else:
+            w[at, :, k, l] += np.einsum("bchw,bfhw->fc", part, y[:, at])
+    if kernel == "conv_input":
+        x[...] = inner
 
 
 def _placed(p, table):

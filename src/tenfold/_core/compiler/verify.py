@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.cpu import convolution
 from ..backends.cpu.matmul import scratch_bytes
 from ..ir import loops
 from ..ir.arrays import reach
 from ..ir.loops import require_that
-from .build import Buffer, CallStep, KernelStep, Place, ProductStep, Recipe, ScatterStep
+from .build import Buffer, CallStep, ConvolutionStep, KernelStep, Place, ProductStep, Recipe, ScatterStep
 
 BYTES = {name: np.dtype(code).itemsize for code, name in loops.NAMES.items()}
 GIVEN = ("input", "window", "scalars", "const")  # what is there before the first step, and stays as it is
@@ -138,6 +139,17 @@ def _product(s: ProductStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:
     return [a.buffer, b.buffer], [c.buffer, s.scratch]
 
 
+def _convolution(s: ConvolutionStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:
+    for p in (s.x, s.w, s.y):
+        _number_or_inside(p, r)
+        require_that(loops.name_of(p.dtype) == s.dtype and len(p.shape) == 4, f"a convolution in {s.dtype} of {p}")
+    require_that(
+        s.scratch.nbytes >= convolution.scratch_bytes(s.dtype, s.row()), "a convolution's scratch is too small"
+    )
+    made = {"conv": s.y, "conv_input": s.x, "conv_weight": s.w}[s.kernel]
+    return [p.buffer for p in (s.x, s.w, s.y) if p is not made], [made.buffer, s.scratch]
+
+
 def _scatter(s: ScatterStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:
     for p in (s.target, s.rows, s.index):
         _number_or_inside(p, r)
@@ -145,4 +157,6 @@ def _scatter(s: ScatterStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:
     return [s.rows.buffer, s.index.buffer], [s.target.buffer]
 
 
-STEPS = {KernelStep: _kernel, CallStep: _call, ProductStep: _product, ScatterStep: _scatter}
+STEPS = {
+    KernelStep: _kernel, CallStep: _call, ProductStep: _product, ScatterStep: _scatter, ConvolutionStep: _convolution,
+}  # fmt: skip

@@ -287,7 +287,7 @@ def verify(graph: Arrays) -> Arrays:
         require_that(all(a.id < i and graph.nodes[a.id] is a for a in n.args), f"operands that come later: {n}")
         require_that(n.kind in CHECKS, f"a kind that there is not: {n}")
         require_that(all(type(d) is int and d >= 0 for d in n.shape), f"sizes of dims: {n}")
-        if n.kind in ("map", "reduce", "take", "scatter", "put", "const", "number"):
+        if n.kind not in ("input", "view", "window", "call"):
             require_that(_known(n.dtype), f"a dtype that kernels do not have: {n}")
         CHECKS[n.kind](n)
     for n in graph.required:
@@ -385,17 +385,32 @@ def _call(n: Node) -> None:
 
 
 def _put(n: Node) -> None:
-    base, value = n.args
-    strides, offset = n.extra
-    require_that(base.shape == n.shape and base.dtype == value.dtype == n.dtype, f"a part put into an array: {n}")
-    _within(n, value.shape, strides, offset, n.size)
-    end = 0
-    for s, d in sorted((s, d) for d, s in zip(value.shape, strides) if d > 1):
-        require_that(s > end, f"elements that overlap: {n}")
-        end += s * (d - 1)
+    base, *values = n.args
+    require_that(base.shape == n.shape and base.dtype == n.dtype and len(values) == len(n.extra), f"parts put: {n}")
+    for value, (strides, offset) in zip(values, n.extra):
+        require_that(value.dtype == n.dtype, f"a part of another dtype: {n}")
+        _within(n, value.shape, strides, offset, n.size)
+        end = 0
+        for s, d in sorted((s, d) for d, s in zip(value.shape, strides) if d > 1):
+            require_that(s > end, f"elements that overlap: {n}")
+            end += s * (d - 1)
+
+
+def _conv(n: Node) -> None:
+    require_that(n.op in ("conv", "conv_input", "conv_weight"), f"a convolution that there is not: {n}")
+    require_that(all(a.dtype == n.dtype and len(a.shape) == 4 for a in (*n.args, n)), f"a convolution's operands: {n}")
+    a, b = n.args
+    x, w, y = {"conv": (a, b, n), "conv_input": (n, b, a), "conv_weight": (b, n, a)}[n.op]
+    stride, padding, dilation, groups = n.extra
+    require_that(x.shape[0] == y.shape[0] and w.shape[1] * groups == x.shape[1], f"a convolution's channels: {n}")
+    require_that(w.shape[0] == y.shape[1] and w.shape[0] % groups == 0, f"a convolution's features: {n}")
+    for d, (step, (low, high), apart) in enumerate(zip(stride, padding, dilation, strict=True), 2):
+        rest = x.shape[d] + low + high - apart * (w.shape[d] - 1) - 1
+        require_that(y.shape[d] <= rest // step + 1, f"a convolution's sizes: {n}")
 
 
 CHECKS = {
     "input": _source, "number": _source, "const": _source, "map": _map, "reduce": _reduce, "view": _view,
     "matmul": _matmul, "take": _take, "window": _window, "scatter": _scatter, "call": _call, "put": _put,
+    "conv": _conv,
 }  # fmt: skip
