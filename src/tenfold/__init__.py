@@ -6,6 +6,7 @@ Names are here; no logic. Sub-packages load when they are first used."""
 
 from importlib import import_module as _import_module
 
+from ._core import config as _config
 from ._core import ops as _ops
 from ._core.autograd.grad_mode import (
     enable_grad,
@@ -37,7 +38,12 @@ _LAZY = frozenset(
 )
 
 
-_HOMES = {"save": "serialization", "load": "serialization"}  # functions whose modules wait for their first use
+_HOMES = {
+    "save": "serialization",
+    "load": "serialization",
+    "explain": "debug",
+    "compile": "compiler",
+}  # functions whose modules wait for their first use
 
 
 def __getattr__(name: str):
@@ -56,3 +62,7 @@ def __getattr__(name: str):
         "(docs/parity.md says what there is)",
         name=name,
     )
+
+
+if _config.EXPLAIN:
+    _import_module(f"{__name__}.debug").explain_at_exit()

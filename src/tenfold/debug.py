@@ -1,9 +1,11 @@
-"""Looking at the trace: what was recorded, and recording without it.
+"""Looking at the trace: what was recorded, what it became, and recording without it.
 
+print(tenfold.explain(f))     what a function's paths are compiled to, and why
 tenfold.debug.stats()         edges walked, hits, misses, flushes, programs of this thread
 with tenfold.debug.eager():   every operation is computed when it is called
 """
 
 from ._core.trace.control import eager, end_walk, record_only, stats
+from ._core.trace.watch import explain, explain_at_exit
 
-__all__ = ["eager", "end_walk", "record_only", "stats"]
+__all__ = ["eager", "end_walk", "explain", "explain_at_exit", "record_only", "stats"]

@@ -8,6 +8,7 @@ def _flag(name: str) -> bool:
 
 
 EAGER = _flag("TENFOLD_EAGER")  # compute every operation when it is called, for debugging
+EXPLAIN = _flag("TENFOLD_EXPLAIN")  # print at the end which paths ran, how often and how long
 MAX_NODES = int(os.environ.get("TENFOLD_MAX_NODES", "200000"))  # nodes that one thread's tree keeps
 MAX_WALK = int(os.environ.get("TENFOLD_MAX_WALK", "2000"))  # edges after which a walk looks for a place to end
 MAX_PENDING = int(os.environ.get("TENFOLD_MAX_PENDING", str(1 << 30)))  # bytes of results that a walk may hold back
@@ -18,7 +19,7 @@ COMPILE = os.environ.get("TENFOLD_COMPILE", "1") not in (
     "false",
     "no",
 )  # whether paths that come back are compiled
+VERIFY = _flag("TENFOLD_VERIFY")  # the compiler checks what it makes, and its mistakes are raised
 COMPILE_AT_DEFAULT = int(os.environ.get("TENFOLD_COMPILE_AT", "3"))
 COMPILE_AT = COMPILE_AT_DEFAULT  # the visit of a path from which the compiled program runs
-VERIFY = _flag("TENFOLD_VERIFY")  # check what the compiler makes: graphs, kernels, places in memory
 MAX_SPECS = int(os.environ.get("TENFOLD_MAX_SPECS", "100000"))  # remembered (operation, layouts, static arguments)

@@ -8,6 +8,15 @@ from .._core.autograd.reverse import grad
 from . import function, functional
 from .variable import Variable
 
+
+def __getattr__(name: str):
+    if name == "profiler":  # waits for its first use
+        from importlib import import_module
+
+        return import_module(f"{__name__}.profiler")
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'", name=name)
+
+
 __all__ = [
     "Function",
     "Variable",

@@ -11,7 +11,8 @@ import numpy as np
 from tenfold._core import config
 from tenfold._core.backends.numpy import loops
 from tenfold._core.backends.numpy.interpreter import Program
-from tenfold._core.compiler.build import CallStep, ConvolutionStep, KernelStep, ProductStep, ScatterStep
+from tenfold._core.compiler import later, machine
+from tenfold._core.compiler.build import CallStep, ConvolutionStep, KernelStep, ProductStep, ScanStep, ScatterStep
 from tenfold._core.compiler.expand import Uncompilable
 from tenfold._core.compiler.machine import Fallback, Machine
 from tenfold._core.trace import flush
@@ -35,12 +36,16 @@ class PlainMachine(Machine):
         return [s if isinstance(s, CallStep) else _Plain(s) for s in self.recipe.steps]
 
     def run(self, inputs, scalars):
-        for source, position, extent, _ in self.windows:
-            if not 0 <= scalars[position] <= inputs[source.source].size - extent:
+        for b in self.inputs:
+            lay, size = self.entering[b.source], np.asarray(inputs[b.source]).size
+            if lay.flat and (size != b.shape[0] if b.source in self.recipe.exact else size < b.shape[0]):
+                raise Fallback
+        for source, position, greatest, reach, _ in self.windows:
+            if greatest is None:
+                greatest = inputs[source.source].size - reach
+            if not 0 <= machine._number(position, inputs, scalars) <= greatest:
                 raise Fallback
         r = self.recipe
-        from tenfold._core.compiler import machine
-
         base = machine._arena.at_least(r.arena)
         self.base = base
         start = base - machine.address(machine._arena.memory)
@@ -63,16 +68,15 @@ class PlainMachine(Machine):
                 table[b.entry] = np.ascontiguousarray(memory).reshape(-1)
                 if memory.flags.c_contiguous and not lay.flat:
                     table[b.entry] = table[b.entry][: max(lay.extent, 0)]
-            elif b.kind == "window":
-                source, position, extent = b.source
-                at = scalars[position]
-                table[b.entry] = np.asarray(inputs[source.source]).reshape(-1)[at : at + extent]
             elif b.kind == "const":
                 table[b.entry] = np.ascontiguousarray(b.source).reshape(-1)
             elif b.kind == "arena":
                 table[b.entry] = arena[b.offset : b.offset + b.nbytes]
             elif b.kind == "result":
                 table[b.entry] = made[self.output_of[b.entry]].reshape(-1)
+        for source, position, _, _, b in self.windows:  # of other memory, from a place on
+            place = machine._number(position, inputs, scalars) * b.dtype.itemsize
+            table[b.entry] = table[source.entry].view(np.uint8)[place:]
         for part in self.parts:
             if isinstance(part, CallStep):
                 self._call(part, inputs, scalars, made, called)
@@ -102,7 +106,19 @@ class _Plain:
         elif isinstance(s, ScatterStep):
             target, rows, index = [_placed(p, table) for p in (s.target, s.rows, s.index)]
             good = (index >= 0) & (index < len(target))
-            np.add.at(target, index[good], rows[good])
+            combine = loops.COMBINE.get(s.op)
+            for i in np.flatnonzero(good):  # one after the other: its rows may overlap
+                target[index[i]] = rows[i] if combine is None else combine(target[index[i]], rows[i])
+        elif isinstance(s, ScanStep):
+            x, y = [
+                np.ndarray(s.sizes, p.dtype, flat, p.offset * p.dtype.itemsize, [t * p.dtype.itemsize for t in strides])
+                for p, strides, flat in (
+                    (s.source, s.strides, table[s.source.buffer.entry].view(np.uint8)),
+                    (s.target, s.target_strides, table[s.target.buffer.entry].view(np.uint8)),
+                )
+            ]
+            with np.errstate(all="ignore"):
+                y[...] = loops.COMBINE[s.op].accumulate(x, -1)
         return 0
 
 
@@ -158,26 +174,26 @@ def compared(native=True):
         kinds = (PlainMachine, Machine) if native else (PlainMachine,)
         for kind in kinds:
             try:
-                machine = kind(plan.graph, plan.program.results)
+                made = kind(plan.graph, plan.program.results, later._sizes(plan.graph, w.inputs))
             except (Uncompilable, NotImplementedError) as e:
                 counts["uncompiled"] += 1
                 counts[f"uncompiled: {e}"] += 1
                 return want
             try:
-                got = machine.run(w.inputs, w.scalars)
+                got = made.run(w.inputs, w.scalars)
             except Fallback:
                 counts["fallback"] += 1
                 differences.append(f"falls back, and the interpreter does not:\n{plan.graph.text()}")
                 return want
-            for i in machine.results:
+            for i in made.results:
                 found = difference(plan.graph, i, size, want[i], wanted[i], got[i])
                 if found:
                     differences.append(f"%{i} by {kind.__name__}: {found}\n{first_step(plan, w, size)}")
-                    differences[-1] += f"\n{described(plan.graph, machine)}"
-            counts["results"] += len(machine.results)
+                    differences[-1] += f"\n{described(plan.graph, made)}"
+            counts["results"] += len(made.results)
             counts["machines"] += kind is Machine
         counts["programs"] += 1
-        counts["calls"] += sum(isinstance(s, CallStep) for s in machine.recipe.steps)
+        counts["calls"] += sum(isinstance(s, CallStep) for s in made.recipe.steps)
         return want
 
     flush.Plan.run, config.COMPILE_AT = run, 1
@@ -233,7 +249,7 @@ def first_step(plan, w, size) -> str:
     graph = plan.graph
     everything = [o for outs in graph.outs for o in outs]
     want = Program(graph, everything).run(w.inputs, w.scalars)
-    got = PlainMachine(graph, everything).run(w.inputs, w.scalars)
+    got = PlainMachine(graph, everything, later._sizes(graph, w.inputs)).run(w.inputs, w.scalars)
     for i in everything:
         found = difference(graph, i, size, want[i], np.asarray(want[i]), got[i])
         if found:

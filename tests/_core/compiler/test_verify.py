@@ -31,7 +31,7 @@ RIGHT = {
     "a turned view": lambda g, x, y: g.view(x.args[0], (6,), (-1,), 5),
     "a view of nothing": lambda g, x, y: g.view(x.args[0], (0, 9), (100, 100), 50),
     "a product": lambda g, x, y: g.make("matmul", None, (x, y), (2, 4), F4),
-    "a part": lambda g, x, y: g.put(x, [(g.number(1, F4), (), 5)]),
+    "a part": lambda g, x, y: g.make("put", None, (x, g.number(1, F4)), x.shape, F4, ((), 5, None, 0)),
 }
 WRONG = {
     "a map of another shape": lambda g, x, y: g.make("map", "add", (x, x), (3, 2), F4),
@@ -48,8 +48,8 @@ WRONG = {
     "a view of a view": lambda g, x, y: g.make("view", None, (x,), (6,), F4, ((1,), 0)),
     "a product of sizes that do not fit": lambda g, x, y: g.make("matmul", None, (y, x), (3, 3), F4),
     "rows by floats": lambda g, x, y: g.make("take", None, (x, x), (2, 3, 3), F4),
-    "a part that overlaps": lambda g, x, y: g.put(y, [(x, (2, 1), 0)]),
-    "a part beyond the end": lambda g, x, y: g.put(x, [(g.number(1, F4), (), 6)]),
+    "a part that overlaps": lambda g, x, y: g.make("put", None, (y, x), y.shape, F4, ((2, 1), 0, None, 0)),
+    "a part beyond the end": lambda g, x, y: g.make("put", None, (x, g.number(1, F4)), x.shape, F4, ((), 6, None, 0)),
 }
 
 
@@ -82,7 +82,7 @@ def made(monkeypatch):
     found = []
 
     def run(plan, w):
-        found.append(recipe(plan.graph, plan.program.results))
+        found.append(recipe(plan.graph, plan.program.results, {}))
         return plan.program.run(w.inputs, w.scalars)
 
     monkeypatch.setattr(flush.Plan, "run", run)

@@ -12,12 +12,12 @@ import numpy as np
 from .. import config
 from ..backends.cpu import convolution
 from ..backends.cpu.matmul import scratch_bytes
-from ..ir.arrays import Node, contiguous, covers
+from ..ir.arrays import Node, contiguous
 from ..ir.arrays import verify as verify_arrays
 from ..ir.graph import Graph
 from ..ir.loops import Access, Kernel, Statement, name_of
 from .expand import Call, Expansion, Uncompilable
-from .group import Group, base_of, fuses, group, is_source
+from .group import Group, base_of, fuses, group, is_read, is_source
 
 INLINE = frozenset(
     (0, 1, 2, 3, 4, 8, -1, -2, 0.5, -0.5, 0.25, 10)
@@ -29,8 +29,8 @@ ALIGNMENT = 64
 class Buffer:
     """Memory of a program. `entry`: its place in the table.
 
-    kind   "input" (a position), "window" (an input from an offset that is data), "scalars", "arena", "result", "const",
-           "call" (made by a call)"""
+    kind   "input" (a position), "window" (another buffer from an offset that is data: the buffer, the number's position,
+           the greatest number, how far it reaches), "scalars", "arena", "result", "const", "call" (made by a call)"""
 
     kind: str
     entry: int
@@ -116,15 +116,32 @@ class ConvolutionStep:
 
 @dataclass
 class ScatterStep:
-    """Rows added to those of a matrix that numbers name; the numbers have been checked."""
+    """Rows put into memory where numbers say; the numbers have been checked."""
 
+    op: str
     dtype: str
-    target: Place
+    target: Place  # its rows, which may overlap
     rows: Place
     index: Place
 
     def buffers(self):
         return [self.target.buffer, self.rows.buffer, self.index.buffer]
+
+
+@dataclass
+class ScanStep:
+    """A running reduction along the last of the sizes."""
+
+    op: str
+    dtype: str
+    sizes: list[int]
+    source: Place
+    strides: list[int]
+    target: Place
+    target_strides: list[int]
+
+    def buffers(self):
+        return [self.source.buffer, self.target.buffer]
 
 
 @dataclass
@@ -158,26 +175,43 @@ class Recipe:
     results: list[Place] = field(default_factory=list)
     arena: int = 0
     groups: list[Group] = field(default_factory=list)
-    checks: list = field(default_factory=list)
+    checks: list = field(default_factory=list)  # windows
+    exact: set[int] = field(default_factory=set)  # positions of inputs whose length the program takes for granted
 
 
 class Builder:
-    def __init__(self, graph: Graph, results):
-        self.expansion = Expansion(graph, results)
+    expand: type[Expansion] = Expansion
+
+    def __init__(self, graph: Graph, results, sizes=None):
+        self.expansion = self.expand(graph, results, sizes)
         self.recipe = Recipe()
         self.buffer_of: dict[int, Buffer] = {}  # node -> its memory
         self.slot_of: dict = {}
+        self.windows: dict = {}
         self.recipe.buffers.append(Buffer("status", 0))
         self.scalars = self._buffer("scalars")
         wanted = [self._kept(self.expansion.values[r]) for r in results]
         nodes = self._needed(wanted)
+        self.recipe.exact = {
+            a.extra[0]
+            for n in nodes
+            if n.kind != "window"
+            for a in n.args
+            if a.kind == "input" and a.extra[1] and a.size
+        }
         effects = [n for n in nodes if n.kind == "call" and n.extra[0].spec.effect]
         self.kept = self._materialised(nodes, wanted)
         self.recipe.groups = group(nodes, effects)
         self.home = {n.id: g for g in self.recipe.groups for n in g.members}
         self._mark(nodes, wanted)
+        self.readers = self._readers(nodes)
+        self.wanted = {base_of(n).id for n in wanted}
+        self.done: set[int] = set()  # nodes whose groups have run
         for g in self.recipe.groups:
             self._emit(g)
+            self.done.update(n.id for n in g.members)
+        for place, greatest in self.expansion.arrays.places.values():
+            self.window(self.scalars, place, place.dtype, greatest, 0)
         self.recipe.results = [self.place(n) for n in wanted]
         self._lay_out()
 
@@ -186,9 +220,7 @@ class Builder:
     def _kept(self, node: Node) -> Node:
         """A result in memory of its own: constants and windows are copied."""
         base = base_of(node)
-        if base.kind == "const" and (node is not base or node.shape):
-            return self.expansion.arrays.make("map", "copy", (node,), node.shape, node.dtype)
-        if base.kind == "window":
+        if base.kind == "const" and (node is not base or node.shape) or node.kind == "window":
             return self.expansion.arrays.make("map", "copy", (node,), node.shape, node.dtype)
         return node
 
@@ -211,7 +243,7 @@ class Builder:
     def _mark(self, nodes: list[Node], wanted: list[Node]) -> None:
         """Members of groups that others read are stored."""
         for n in nodes:
-            if n.kind == "view" or is_source(n):
+            if is_read(n) or is_source(n):
                 continue
             own = self.home[n.id]
             for a in n.args:
@@ -221,6 +253,15 @@ class Builder:
                 inside = self.home[base.id] is own and fuses(a, n)
                 if not inside:
                     self.kept.add(base.id)
+
+    def _readers(self, nodes: list[Node]) -> dict[int, set[int]]:
+        """The nodes that read each node's memory."""
+        readers: dict[int, set[int]] = {}
+        for n in nodes:
+            if not is_read(n):
+                for a in n.args:
+                    readers.setdefault(base_of(a).id, set()).add(n.id)
+        return readers
 
     # --- buffers and places ----------------------------------------------------------------------------------------
 
@@ -233,17 +274,26 @@ class Builder:
         """The buffer of a node that is stored, or comes from outside."""
         b = self.buffer_of.get(node.id)
         if b is None:
-            kind = {"input": "input", "window": "window", "const": "const", "call": "call"}.get(node.kind, "arena")
+            kind = node.kind if node.kind in ("input", "const", "call") else "arena"
             b = self._buffer(kind, nbytes=node.size * node.dtype.itemsize, shape=node.shape, dtype=node.dtype)
             if node.kind == "input":
                 b.source = node.extra[0]
-            elif node.kind == "window":
-                entered = self.memory(node.args[0])
-                b.source = (entered, node.args[1].extra, node.extra[1])
-                self.recipe.checks.append(b)
             elif node.kind == "const":
                 b.source = node.extra
             self.buffer_of[node.id] = b
+        return b
+
+    def window(self, memory: Buffer, place: Node, dtype, greatest, reach) -> Buffer:
+        """A buffer from an offset that is data."""
+        source = (memory, place.extra, greatest, reach)
+        key = (memory.entry, place.extra, dtype)
+        b = self.windows.get(key)
+        if b is None:
+            b = self.windows[key] = self._buffer("window", source=source, shape=memory.shape, dtype=dtype)
+            self.recipe.checks.append(b)
+        else:
+            known = [g for g in (greatest, b.source[2]) if g is not None]
+            b.source = (memory, place.extra, min(known, default=None), max(reach, b.source[3]))
         return b
 
     def place(self, node: Node) -> Place:
@@ -261,7 +311,9 @@ class Builder:
                 return Place(self.scalars, at, (0,) * len(node.shape), node.shape, node.dtype)
             return Place(self.memory(base), offset, strides, node.shape, node.dtype)
         if node.kind == "window":
-            return Place(self.memory(node), 0, node.extra[0], node.shape, node.dtype)
+            strides, start, greatest, reach = node.extra
+            b = self.window(self.memory(node.args[0]), node.args[1], node.dtype, greatest, reach)
+            return Place(b, start, strides, node.shape, node.dtype)
         return Place(self.memory(node), 0, contiguous(node.shape), node.shape, node.dtype)
 
     def slot(self, node: Node) -> int:
@@ -292,6 +344,8 @@ class Builder:
             self._convolution(g.members[0])
         elif kind == "scatter":
             self._scatter(g.members[0])
+        elif kind == "scan":
+            self._scan(g.members[0])
         else:
             self._loops(g)
 
@@ -319,20 +373,55 @@ class Builder:
         self.recipe.steps.append(step)
 
     def _put(self, node: Node) -> None:
-        """The base is copied, unless nothing of it is left; then the pieces are written over it."""
-        memory = self.memory(node)
+        """A part of the base is written over: of a copy of it, unless nobody else needs it."""
+        base, value, *place = node.args
+        strides, start, greatest, reach = node.extra
+        memory = self._onto(node, base)
         d = name_of(node.dtype)
-        if not covers(node):
-            self._copy(node.args[0], node.shape, memory, 0, contiguous(node.shape), d)
-        for value, (strides, offset) in zip(node.args[1:], node.extra):
-            self._copy(value, value.shape, memory, offset, strides, d)
+        if place:
+            memory = self.window(memory, place[0], node.dtype, greatest, reach)
+        self._copy(value, value.shape, memory, start, strides, d)
+
+    def _onto(self, node: Node, base: Node) -> Buffer:
+        """Memory of a node that holds its base: the base's own, if nobody else needs that any more."""
+        root = base_of(base)
+        own = self.buffer_of.get(root.id)
+        others = [base_of(a).id for a in node.args].count(root.id) > 1 or self.readers[root.id] - self.done - {node.id}
+        if own is not None and own.kind == "arena" and root.id not in self.wanted and not others:
+            if base is root or base.kind == "view" and _same_memory(base):
+                self.buffer_of[node.id] = own
+                return own
+        memory = self.memory(node)
+        if root.kind != "empty":
+            self._copy(base, base.shape, memory, 0, contiguous(base.shape), name_of(node.dtype))
+        return memory
 
     def _scatter(self, node: Node) -> None:
-        """Zeros, to which rows are added one after the other."""
-        rows, index = node.args
-        zero = self.expansion.arrays.number(0, node.dtype)
-        self._copy(zero, node.shape, self.memory(node), 0, contiguous(node.shape), name_of(node.dtype))
-        self.recipe.steps.append(ScatterStep(name_of(node.dtype), *map(self.place, (node, rows, index))))
+        """The base, into which rows are put one after the other."""
+        base, rows, index = node.args
+        memory = self._onto(node, base)
+        step, width = node.extra, rows.shape[1]
+        count = (node.size - width) // step + 1 if node.size >= width else 0
+        target = Place(memory, 0, (step, 1), (count, width), node.dtype)
+        self.recipe.steps.append(ScatterStep(node.op, name_of(node.dtype), target, self.place(rows), self.place(index)))
+
+    def _scan(self, node: Node) -> None:
+        axis = node.extra
+        x = self.place(node.args[0])
+        sizes = [*node.shape[:axis], *node.shape[axis + 1 :], node.shape[axis]]
+        order = [d for d in range(len(node.shape)) if d != axis] + [axis]
+        own = contiguous(node.shape)
+        strides = [[x.strides[d] for d in order], [own[d] for d in order]]
+        i = len(sizes) - 3
+        while i >= 0:  # neighbours that go on in both are one loop
+            if all(s[i] == s[i + 1] * sizes[i + 1] for s in strides):
+                sizes[i : i + 2] = [sizes[i] * sizes[i + 1]]
+                for s in strides:
+                    del s[i]
+            i -= 1
+        self.recipe.steps.append(
+            ScanStep(node.op, name_of(node.dtype), sizes, x, strides[0], self.place(node), strides[1])
+        )
 
     def _copy(self, x: Node, shape, memory: Buffer, offset: int, strides, d: str) -> None:
         loops = Nest(self, tuple(shape), None)
@@ -355,6 +444,8 @@ class Builder:
         """Places in the arena: the first that is free for as long as the buffer is needed."""
         for n, step in enumerate(self.recipe.steps):
             for b in step.buffers():
+                if b.kind == "window":
+                    b = b.source[0]
                 b.first = n if b.first < 0 else b.first
                 b.last = n
         for p in self.recipe.results:
@@ -511,9 +602,17 @@ def _reach(sizes, strides) -> int:
     return n
 
 
-def recipe(graph: Graph, results) -> Recipe:
-    """The recipe of a program for those results; raises Uncompilable."""
-    builder = Builder(graph, results)
+def _same_memory(view: Node) -> bool:
+    """Whether a view is all of its base's memory, in order."""
+    strides, offset = view.extra
+    own = contiguous(view.shape)
+    same = all(n == 1 or s == t for n, s, t in zip(view.shape, strides, own))
+    return same and offset == 0 and view.size == view.args[0].size
+
+
+def recipe(graph: Graph, results, sizes=None) -> Recipe:
+    """The recipe of a program for those results; raises Uncompilable. `sizes`: of inputs that are memory of any length."""
+    builder = Builder(graph, results, sizes)
     if config.VERIFY:
         from .verify import verify
 

@@ -3,12 +3,17 @@ each primitive is followed (symbolic.py). What cannot be followed stays a call o
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from ..ir.arrays import WEAK, Arrays, Node, contiguous
 from ..ir.graph import Graph
 from ..ir.operation import Primitive, Spec, fill
 from ..ir.shapes import Layout
-from ..ir.special import CAST, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, UNREAD, WRITE, ZEROS
-from .symbolic import DTYPES, Array, Opaque, broadcast, cast, reduce
+from ..ir.special import CAST, CUSTOM, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, UNREAD, WRITE, ZEROS
+from .functions import FUNCTIONS  # noqa: F401  (filled there)
+from .symbolic import DTYPES, Array, Opaque, broadcast, cast, constant, filled, node_of, overlap, put, reduce
 
 
 class Uncompilable(Exception):
@@ -18,8 +23,9 @@ class Uncompilable(Exception):
 class Expansion:
     """The arrays of a graph. `values`: a node for each value of the graph that is needed; `calls`: steps that stay calls."""
 
-    def __init__(self, graph: Graph, results):
+    def __init__(self, graph: Graph, results, sizes=None):
         self.arrays = Arrays()
+        self.sizes: dict[int, int] = sizes or {}  # of inputs that are memory of any length
         self.values: dict[int, Node] = {}
         self.calls: list[Call] = []
         self.reasons: dict[Spec, Exception] = {}  # why a step stays a call
@@ -39,7 +45,7 @@ class Expansion:
             return self._number(-1 - position, lay)
         d = lay.dtype.np
         if lay.flat:
-            return self.arrays.make("input", None, (), (0,), d, (position, True))
+            return self.arrays.make("input", None, (), (self.sizes.get(position, 0),), d, (position, True))
         memory = self.arrays.make("input", None, (), (lay.extent,), d, (position, False))
         return self.arrays.view(memory, tuple(lay.shape), tuple(lay.strides))
 
@@ -68,6 +74,8 @@ class Expansion:
             values |= {i: self._const(v) for i, v in inner.consts.items()}
             self._steps(inner.pruned(spec.results), values)
             return [values[r] for r in spec.results]
+        if spec.op is CUSTOM:
+            return args[: len(spec.outs)]
         if not spec.effect:
             try:
                 return self._follow(spec, args)
@@ -94,8 +102,10 @@ class Expansion:
         op = spec.op
         if not isinstance(op, Primitive):
             raise Opaque(op.name)
-        if any(l.dtype.half or l.dtype.is_complex or l.flat for l in (*spec.lays, *spec.outs)):
-            raise Opaque("half types, complex numbers, memory of unknown length")
+        if any(l.dtype.half or l.dtype.is_complex for l in (*spec.lays, *spec.outs)):
+            raise Opaque("half types and complex numbers")
+        if any(l.flat and not a.size for l, a in zip(spec.lays, args)):
+            raise Opaque("memory of unknown length")
         graph = self.arrays
         if op.compute is not None:
             target = op.compute(spec).compute
@@ -113,13 +123,13 @@ class Expansion:
     def _result(self, made, lay: Layout) -> Node:
         graph = self.arrays
         if not isinstance(made, Array):
-            made = Array(graph, graph.number(made, None if lay.number else lay.dtype.np))
+            made = Array(graph, node_of(graph, np.asarray(made)))
         if lay.number:  # a Python number: as NumPy computes it, whatever dtype its layout names
             if made.dtype.kind != WEAK[lay.number].kind or made.shape:
                 raise Opaque("a number of another kind")
             return graph.make("map", "cast", (made.node,), (), WEAK[lay.number], None, None, lay.number)
         node = cast(graph, made.node, lay.dtype.np)
-        if node.shape != tuple(lay.shape):
+        if node.shape != tuple(lay.shape) and not lay.flat:
             raise Opaque("a result of another shape")
         return node
 
@@ -147,6 +157,10 @@ def _same(graph: Arrays, spec: Spec, args: list[Node]) -> Node:
 
 def _memory(graph: Arrays, base: Node, lay: Layout) -> tuple[Node, int]:
     """An array whose contiguous elements are the memory of a value of that layout, and where in it the value begins."""
+    if lay.flat:
+        if not base.size:
+            raise Opaque("memory of unknown length")
+        return base, 0
     if base.kind == "view":
         memory = base.args[0]
         strides, offset = base.extra
@@ -158,13 +172,9 @@ def _memory(graph: Arrays, base: Node, lay: Layout) -> tuple[Node, int]:
         order = sorted(range(lay.ndim), key=lambda d: -lay.strides[d] if lay.shape[d] != 1 else -(1 << 62))
         own = contiguous(base.shape)
         return graph.view(base, tuple(base.shape[d] for d in order), tuple(own[d] for d in order)), 0
-    raise Opaque("a view of memory with holes")
-
-
-def _lies(base: Node, lay: Layout) -> bool:
-    """Whether a view is its operand's memory from the beginning, in that layout."""
-    strides, offset = base.extra
-    return offset == 0 and all(n == 1 or s == t for n, s, t in zip(lay.shape, strides, lay.strides))
+    shape = tuple(1 if s == 0 else n for n, s in zip(lay.shape, lay.strides))
+    base = graph.view(base, shape, contiguous(base.shape))  # of elements at one place the first
+    return put(graph, filled(graph, 0, (lay.extent,), lay.dtype.np), base, lay.strides, 0), 0
 
 
 def _plain(*lays: Layout) -> None:
@@ -180,56 +190,102 @@ def _known(x: Node) -> int:
 
 def _read(graph: Arrays, spec: Spec, args: list[Node]) -> Node:
     base, place = args
-    lay = spec.static[2]
-    _plain(spec.lays[0], lay)
+    own, lay = spec.lays[0], spec.static[2]
+    _plain(own, lay)
+    shape = tuple(lay.shape)
     if lay.numel == 0:
-        raise Opaque("nothing to read")
-    if place.kind == "number" and place.extra < 0:
-        raise Opaque("an offset that a flush has kept")
-    if base.kind == "input" and place.kind == "number":
-        window = (tuple(lay.strides), lay.extent)
-        return graph.make("window", None, (base, place), tuple(lay.shape), base.dtype, window)
-    if place.kind == "number" and base.kind == "view" and base.args[0].kind == "input" and _lies(base, spec.lays[0]):
-        window = (tuple(lay.strides), lay.extent)
-        return graph.make("window", None, (base.args[0], place), tuple(lay.shape), base.dtype, window)
-    if spec.lays[0].flat:
-        raise Opaque("memory of unknown length")
-    memory, start = _memory(graph, base, spec.lays[0])
+        return filled(graph, 0, shape, lay.dtype.np)
+    if place.kind == "number":
+        if own.flat:
+            memory, start, bound = base, 0, None if base.kind == "input" else base.size - lay.extent
+        else:
+            memory, start = _memory(graph, base, own)
+            bound = own.extent - lay.extent
+        return window(graph, memory, place, shape, tuple(lay.strides), start, bound, lay.extent)
+    memory, start = _memory(graph, base, own)
     offset = start + _known(place)
     if offset < 0 or offset + lay.extent > memory.size:
         raise Opaque("a view outside its storage")
-    return graph.view(memory, tuple(lay.shape), tuple(lay.strides), offset)
+    return graph.view(memory, shape, tuple(lay.strides), offset)
+
+
+def window(graph: Arrays, memory: Node, place: Node, shape, strides, start: int, bound, reach: int) -> Node:
+    """A strided read at a place that is data."""
+    if bound is not None and bound < 0:
+        raise Opaque("a view outside its storage")
+    if bound == 0 or bound is None and memory.kind == "input" and memory.size == reach:  # it can only be 0
+        graph.places[place.id, 0] = (place, 0)
+        return graph.view(memory, shape, strides, start)
+    if memory.kind in ("view", "window", "call", "number") or memory.kind == "const" and not memory.shape:
+        memory = graph.make("map", "copy", (memory,), memory.shape, memory.dtype)
+    return graph.make("window", None, (memory, place), shape, memory.dtype, (strides, start, bound, reach))
 
 
 def _unread(graph: Arrays, spec: Spec, args: list[Node]) -> Node:
-    g, _, place = args
+    g, like, place = args
     base, lay = spec.lays[1], spec.static[3]
     _plain(base, lay, spec.outs[0])
-    if base.flat or base.repeats or lay.numel == 0:
-        raise Opaque("a cotangent of memory")
-    own = contiguous(lay.shape)
+    if base.flat and not like.size:
+        raise Opaque("memory of unknown length")
+    size = like.size if base.flat else base.extent
+    target = like.shape if base.flat else tuple(base.shape)
+    if lay.numel == 0 or size == 0:
+        return filled(graph, 0, target, lay.dtype.np)
     shape, strides = list(lay.shape), list(lay.strides)
     repeated = tuple(d for d, (n, s) in enumerate(zip(shape, strides)) if s == 0 and n > 1)
     if repeated:
         g = reduce(graph, "sum", g, repeated, True)
         for d in repeated:
             shape[d] = 1
-        own = contiguous(shape)
+    own = contiguous(shape)
     dims = [d for d in range(len(shape)) if shape[d] != 1]
-    if place.kind == "const" and place.extra == 0 and g.size == base.numel:
+    if place.kind == "const" and place.extra == 0 and g.size == size:
         sizes = {strides[d]: (shape[d], own[d]) for d in dims}
         wanted = [(n, s) for n, s in zip(base.shape, base.strides) if n != 1]
-        if len(sizes) == len(dims) == len(wanted) and all(s in sizes and sizes[s][0] == n for n, s in wanted):
-            back = tuple(sizes[s][1] if n != 1 else 0 for n, s in zip(base.shape, base.strides))
-            return graph.view(g, tuple(base.shape), back)
+        if not base.flat and len(sizes) == len(dims) == len(wanted):
+            if all(s in sizes and sizes[s][0] == n for n, s in wanted):
+                back = tuple(sizes[s][1] if n != 1 else 0 for n, s in zip(base.shape, base.strides))
+                return graph.view(g, target, back)
         ordered = sorted(dims, key=lambda d: -strides[d])
         if base.contig and _fills([shape[d] for d in ordered], [strides[d] for d in ordered]):
             g = graph.view(g, tuple(shape[d] for d in ordered), tuple(own[d] for d in ordered))
-            return graph.reshape(g, tuple(base.shape))
-    if not base.contig:
-        raise Opaque("a cotangent of permuted memory")
-    zero = broadcast(graph, graph.number(0, lay.dtype.np), tuple(base.shape))
-    return _put(graph, zero, g, tuple(shape), tuple(strides), _known(place))
+            return graph.reshape(g, target)
+    zero = filled(graph, 0, (size,), lay.dtype.np)
+    extent = 1 + sum((n - 1) * s for n, s in zip(shape, strides))
+    if overlap(shape, strides):
+        out = _sums(graph, zero, g, shape, strides, place, extent)
+    elif place.kind == "const":
+        out = put(graph, zero, graph.reshape(g, tuple(shape)), tuple(strides), place.extra)
+    else:
+        out = put(graph, zero, graph.reshape(g, tuple(shape)), tuple(strides), 0, place, size - extent, extent)
+    if base.flat:
+        return out
+    if not base.repeats:
+        return graph.view(out, target, tuple(base.strides))
+    first = tuple(1 if s == 0 else n for n, s in zip(base.shape, base.strides))  # it has all of the cotangent
+    value = graph.view(out, first, tuple(base.strides))
+    zero = filled(graph, 0, (base.numel,), lay.dtype.np)
+    return graph.reshape(put(graph, zero, value, contiguous(target), 0), target)
+
+
+def _sums(graph: Arrays, zero: Node, g: Node, shape, strides, place: Node, extent: int) -> Node:
+    """Elements added where they overlap, in order."""
+    outer = len(shape) - int(strides[-1] == 1)
+    inner = math.prod(shape[outer:])
+    offset = np.zeros((), np.int64)
+    for n, s in zip(shape[:outer], strides):
+        offset = offset[..., None] + np.arange(n) * s
+    at = constant(graph, offset.reshape(-1))
+    rows = graph.reshape(g, (at.size, inner))
+    if place.kind == "number":
+        first = Array(graph, place)
+        ((first >= 0) & (first <= zero.size - extent)).require()
+        at = graph.map("add", (at, place), at.dtype)
+    elif place.extra < 0 or place.extra + extent > zero.size:
+        raise Opaque("a view outside its storage")
+    elif place.extra:
+        at = constant(graph, offset.reshape(-1) + place.extra)
+    return graph.make("scatter", "sum", (zero, rows, at), zero.shape, zero.dtype, 1)
 
 
 def _fills(shape, strides) -> bool:
@@ -241,31 +297,23 @@ def _fills(shape, strides) -> bool:
     return True
 
 
-def _put(graph: Arrays, base: Node, value: Node, shape: tuple, strides: tuple, offset: int) -> Node:
-    reach = 0
-    for s, n in sorted((s, n) for n, s in zip(shape, strides) if n > 1):
-        if s <= reach:
-            raise Opaque("elements that overlap")
-        reach += s * (n - 1)
-    if offset < 0 or offset + reach >= max(base.size, 1):
-        raise Opaque("a write outside its storage")
-    value = graph.reshape(value, shape)
-    return graph.put(base, [(value, strides, offset)])
-
-
 def _write(graph: Arrays, spec: Spec, args: list[Node]) -> Node:
     base, value, place = args
-    lay = spec.static[3]
-    own = spec.lays[0]
+    own, lay = spec.lays[0], spec.static[3]
     _plain(own, lay, spec.lays[1])
-    if own.flat or not own.contig or lay.numel == 0:
-        raise Opaque("a write into memory")
+    if lay.numel == 0:
+        return base
+    memory, start = _memory(graph, base, own)
+    size = memory.size if own.flat else own.extent
+    if start or memory.size != size or len(memory.shape) != 1:
+        memory = graph.view(memory, (size,), (1,), start)
     value = broadcast(graph, value, tuple(lay.shape))
-    if len(spec.static) > 4:
-        offset = spec.static[4]
+    strides = tuple(lay.strides)
+    if place.kind == "number" and len(spec.static) == 4:
+        out = put(graph, memory, value, strides, 0, place, size - lay.extent, lay.extent)
     else:
-        offset = _known(place)
-    return _put(graph, base, value, tuple(lay.shape), tuple(lay.strides), offset)
+        out = put(graph, memory, value, strides, spec.static[4] if len(spec.static) > 4 else _known(place))
+    return out if own.flat else graph.view(out, tuple(own.shape), tuple(own.strides))
 
 
 def _filled(value):
@@ -273,8 +321,7 @@ def _filled(value):
         lay = spec.outs[0]
         if lay.flat or lay.dtype.half or lay.dtype.is_complex:
             raise Opaque("memory of unknown length")
-        number = cast(graph, graph.number(value, lay.dtype.np), lay.dtype.np)
-        return broadcast(graph, number, tuple(lay.shape))
+        return filled(graph, value, tuple(lay.shape), lay.dtype.np)
 
     return make
 
@@ -283,9 +330,7 @@ def _cast(graph: Arrays, spec: Spec, args: list[Node]) -> Node:
     source, target = spec.lays[0].dtype, spec.outs[0].dtype
     if source.half or target.half or source.is_complex or target.is_complex or spec.outs[0].flat:
         raise Opaque("half types and complex numbers")
-    if source.np.kind == "f" and target.np.kind in "iu":
-        raise Opaque("floats as integers")  # convert() says what becomes of infinities
-    return cast(graph, args[0], target.np)
+    return Array(graph, args[0]).converted(target.np).node
 
 
 SPECIAL = {

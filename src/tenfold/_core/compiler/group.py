@@ -35,18 +35,57 @@ class Group:
 
 def base_of(node: Node) -> Node:
     """The node whose memory a node reads."""
-    while node.kind == "view":
+    while is_read(node):
         node = node.args[0]
     return node
 
 
 def is_source(node: Node) -> bool:
-    return node.kind in ("input", "number", "const", "window")
+    return node.kind in ("input", "number", "const", "empty")
+
+
+def is_read(node: Node) -> bool:
+    """Whether a node is another array's memory, read in some way."""
+    return node.kind in ("view", "window")
 
 
 def fuses(a: Node, node: Node) -> bool:
     """Whether an operand may be computed in the kernel that reads it: element by element, not in rows by number."""
     return a.kind in ("map", "take") and (node.kind != "take" or a is node.args[1])
+
+
+ALONE = {
+    "matmul": "a product of matrices is a step of its own",
+    "conv": "a convolution is a step of its own",
+    "call": "a call of the interpreter is a step of its own",
+    "put": "a write to a part is a step of its own",
+    "scatter": "adding rows by number is a step of its own",
+}
+
+
+def why_apart(a: Node, node: Node, first: Group, second: Group) -> str:
+    """Why an operand (of the first group) is not computed in the kernel of the node that reads it (of the second)."""
+    base = base_of(a)
+    if not first.loops:
+        return ALONE.get(base.kind, f"{base.kind} is a step of its own")
+    if not second.loops:
+        return ALONE.get(node.kind, f"{node.kind} is a step of its own")
+    if base.kind == "reduce":
+        return "needs the whole result of a reduction"
+    if node.kind == "take" and a is node.args[0]:
+        return "takes rows of it by number"
+    if a.kind == "view":
+        repeated = any(n > 1 and s == 0 for n, s in zip(a.shape, a.extra[0]))
+        return "repeats its elements" if repeated else "reads it in another shape or order"
+    if first.domain != second.domain:
+        return f"loops over {list(second.domain)}, not {list(first.domain)}"
+    if first.axes is not None and second.axes is not None and first.axes != second.axes:
+        return "reduces other dims"
+    if second.far & 1 << first.number:
+        return "needs other results of it whole"
+    if len(first.members) + len(second.members) > MAX_MEMBERS:
+        return f"one kernel of both would have more than {MAX_MEMBERS} operations"
+    return "another step has to run between them"
 
 
 def group(nodes: list[Node], ordered: list[Node] = ()) -> list[Group]:
@@ -58,7 +97,7 @@ def group(nodes: list[Node], ordered: list[Node] = ()) -> list[Group]:
     before = 0
 
     for node in nodes:
-        if node.kind == "view" or is_source(node):
+        if is_read(node) or is_source(node):
             continue
         number = len(home)
         if node.kind == "call":

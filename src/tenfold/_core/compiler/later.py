@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 from .. import config
 from ..backends.cpu import jit
@@ -21,9 +21,9 @@ _told = False  # whether the end of the process will be told to _leave
 _forks = 0  # how often this process is a child of one that had it loaded
 
 
-def _machine(graph: Graph, results) -> Machine | None:
+def _machine(graph: Graph, results, sizes: dict[int, int]) -> Machine | None:
     try:
-        return Machine(graph, results)
+        return Machine(graph, results, sizes)
     except (Uncompilable, NotImplementedError, jit.Leaving):
         return None
     except Exception:  # a mistake of the compiler's is no reason to stop a program that can be interpreted
@@ -32,14 +32,32 @@ def _machine(graph: Graph, results) -> Machine | None:
         return None
 
 
+def _sizes(graph: Graph, inputs: list) -> dict[int, int]:
+    """The lengths of inputs that may have any."""
+    return {p: inputs[p].size for i, p in graph.inputs.items() if graph.lays[i].flat}
+
+
+class Pending:
+    """A program that is being compiled."""
+
+    def __init__(self, graph: Graph, results, inputs: list):
+        self.parts = graph, results, _sizes(graph, inputs)
+        self.forks = _forks
+        self.future = _pool().submit(_machine, *self.parts)
+
+    def result(self) -> Machine | None:
+        """The program, waited for; None where it stays interpreted."""
+        if self.forks != _forks:  # a fork has no compiler thread
+            return _machine(*self.parts)
+        return None if self.future.cancelled() else self.future.result()
+
+
 def _pool() -> ThreadPoolExecutor:
     global _workers, _told
     with _lock:
         if _workers is None:
             _workers = ThreadPoolExecutor(1, "tenfold-compiler")
-            at_end = getattr(
-                threading, "_register_atexit", None
-            )  # before threads are waited for, which atexit's are not
+            at_end = getattr(threading, "_register_atexit", None)  # called before threads are waited for
             if at_end is not None and not _told:
                 at_end(_leave)
                 _told = True
@@ -53,35 +71,19 @@ def _leave() -> None:
         _workers.shutdown(wait=False, cancel_futures=True)
 
 
-class Pending:
-    """A program that is being compiled. In a process that was forked meanwhile nobody compiles it any more."""
-
-    __slots__ = ("graph", "results", "forks", "future")
-
-    def __init__(self, graph: Graph, results):
-        self.graph, self.results, self.forks = graph, results, _forks
-        self.future: Future = _pool().submit(_machine, graph, results)
-
-    def result(self) -> Machine | None:
-        """The program, when it is there."""
-        if self.forks != _forks:
-            return _machine(self.graph, self.results)
-        return None if self.future.cancelled() else self.future.result()
-
-
-def start(graph: Graph, results) -> Pending | None:
-    """Begins to compile; None where there is no compiler."""
+def start(graph: Graph, results, inputs: list) -> Pending | None:
+    """Begins to compile, for inputs of those lengths; None where there is no compiler."""
     if not config.COMPILE or not jit.available():
         return None
     try:
-        return Pending(graph, results)
+        return Pending(graph, results, inputs)
     except RuntimeError:  # the process ends
         return None
 
 
-def now(graph: Graph, results) -> Machine | None:
+def now(graph: Graph, results, inputs: list) -> Machine | None:
     """Compiles at once."""
-    return _machine(graph, results) if config.COMPILE and jit.available() else None
+    return _machine(graph, results, _sizes(graph, inputs)) if config.COMPILE and jit.available() else None
 
 
 def _before_fork() -> None:

@@ -22,11 +22,14 @@ class Lowering:
             nodes.append(n)
             n = n.parent
         for n in reversed(nodes):
-            lower = EXPAND.get(n.op)
-            if lower is None:
-                self.operation(n)
-            else:
-                lower(self, n)
+            self.lower(n)
+
+    def lower(self, n) -> None:
+        lower = EXPAND.get(n.op)
+        if lower is None:
+            self.operation(n)
+        else:
+            lower(self, n)
 
     def number(self, value) -> int:
         """The number of a value; a view at a fixed place of another value is read from it here."""

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from ..backends.cpu import convolution, entry, jit, matmul
-from ..backends.cpu.render import Render, Scatter, module
+from ..backends.cpu.render import Render, Scan, Scatter, module
 from ..ir.graph import Graph
 from ..ir.loops import Access, Kernel, Statement
 from ..ir.special import flatten, strided
-from .build import Buffer, CallStep, ConvolutionStep, KernelStep, Place, ProductStep, ScatterStep, recipe
+from .build import Buffer, CallStep, ConvolutionStep, KernelStep, Place, ProductStep, ScanStep, ScatterStep, recipe
 from .expand import Uncompilable
 
 FREE_THREADS = 1 << 16  # elements of a program from which on other threads may run meanwhile
@@ -52,14 +52,17 @@ def address(a: np.ndarray) -> int:
 class Machine:
     """A program of a graph for those results, compiled. Raises compiler.expand.Uncompilable."""
 
-    def __init__(self, graph: Graph, results):
+    build = staticmethod(recipe)
+
+    def __init__(self, graph: Graph, results, sizes=None):
         self.results = tuple(results)
         self.lays = graph.lays
         self.entering = {p: graph.lays[i] for i, p in graph.inputs.items()}
         self.go: Any = entry.run()
         if self.go is None:
             raise Uncompilable("arrays lie in memory in another way than is known")
-        self.recipe = r = recipe(graph, results)
+        self.sizes = sizes  # of inputs that are memory of any length
+        self.recipe = r = self.build(graph, results, sizes)
         self.table = np.zeros(len(r.buffers), np.uint64)
         self.status = np.zeros(1, np.int64)
         self.scalars = np.zeros(max(r.slots, 1), np.uint64)
@@ -82,6 +85,7 @@ class Machine:
         self.arena = [(b.entry, b.offset) for b in r.buffers if b.kind == "arena"]
         self.made = [(tuple(b.shape), b.dtype) for b in self.outputs]
         self.windows = [(*b.source, b) for b in r.checks]
+        self.open = [(s.source, p, reach) for s, p, greatest, reach, _ in self.windows if greatest is None]
         self.output_of = {b.entry: k for k, b in enumerate(self.outputs)}
         self.parts = self._parts()
         self.take = [self._taker(i, p) for i, p in zip(self.results, r.results)]
@@ -116,21 +120,24 @@ class Machine:
         if first:
             for b in self.inputs:
                 lay = self.entering[b.source]
-                inputs += [b.source, b.entry, 0 if lay.flat else lay.extent, int(not lay.contig and not lay.flat)]
+                if lay.flat:
+                    inputs += [b.source, b.entry, b.shape[0], 2 if b.source in self.recipe.exact else 0]
+                else:
+                    inputs += [b.source, b.entry, lay.extent, int(not lay.contig)]
         numbers: list[int] = []
         windows: list[int] = []
         if first:
             slots = [slot for slot, value in self.recipe.constants if value is None]
             for slot, (position, kind) in zip(slots, self.recipe.numbers):
                 numbers += [position, slot, KINDS[kind]]
-            for source, position, _, b in self.windows:
-                windows += [b.entry, source.entry, position, b.dtype.itemsize]
+            for source, position, greatest, _, b in self.windows:
+                windows += [b.entry, source.entry, position, b.dtype.itemsize, -1 if greatest is None else greatest]
         results = [b.entry for b in self.outputs] if first else []
         work = sum(s[2] for s in steps)
         run = [w for function, row, _ in steps for w in (function, words(row))]
         return words([
             address(self.table), len(inputs) // 4, words(inputs), len(numbers) // 3, words(numbers), address(self.scalars),
-            len(results), words(results), len(windows) // 4, words(windows), len(steps), words(run),
+            len(results), words(results), len(windows) // 5, words(windows), len(steps), words(run),
             int(work > FREE_THREADS), id(np.ndarray),
         ])  # fmt: skip
 
@@ -138,15 +145,7 @@ class Machine:
 
     def run(self, inputs: list, scalars: list) -> dict:
         """The results, by number. Raises Fallback before anything is changed."""
-        for source, position, extent, _ in self.windows:
-            if not 0 <= scalars[position] <= inputs[source.source].size - extent:
-                raise Fallback
-        base = _arena.at_least(self.recipe.arena)
-        if base != self.base:
-            for e, offset in self.arena:
-                self.table[e] = base + offset
-            self.base = base
-        made = [np.empty(shape, dtype) for shape, dtype in self.made]
+        made = self._results(inputs, scalars)
         called: dict[int, np.ndarray] = {}
         go = self.go
         for part in self.parts:
@@ -160,6 +159,18 @@ class Machine:
             else:
                 self._call(part, inputs, scalars, made, called)
         return {i: take(inputs, scalars, made, called) for i, take in zip(self.results, self.take)}
+
+    def _results(self, inputs: list, scalars: list) -> list[np.ndarray]:
+        """Memory for the results; the arena has its place, and what begins at a place that is data fits."""
+        for source, position, reach in self.open:
+            if not 0 <= _number(position, inputs, scalars) <= inputs[source].size - reach:
+                raise Fallback
+        base = _arena.at_least(self.recipe.arena)
+        if base != self.base:
+            for e, offset in self.arena:
+                self.table[e] = base + offset
+            self.base = base
+        return [np.empty(shape, dtype) for shape, dtype in self.made]
 
     def _side_by_side(self, inputs: list) -> list:
         """The inputs as memory in the order of their layouts: what a flush has kept may lie in another."""
@@ -187,27 +198,28 @@ class Machine:
         if p.buffer is None:
             return p.number if p.position is None else _number(p.position, inputs, scalars)
         b: Buffer = p.buffer
+        offset = p.offset
+        if b.kind == "window":
+            b, position, *_ = b.source
+            offset += _number(position, inputs, scalars)
         if b.kind == "input":
             memory = inputs[b.source]
             if p.shape == (0,) and b.shape == (0,):
                 return memory  # all of it, whatever its length
-        elif b.kind == "window":
-            source, position, _ = b.source
-            return _view(inputs[source.source], p, p.offset + scalars[position])
         elif b.kind == "result":
             memory = made[self.output_of[b.entry]]
         elif b.kind == "call":
             memory = called[b.entry]
-            if p.shape == tuple(b.shape) and not p.offset and _whole(p):
+            if p.shape == tuple(b.shape) and not offset and _whole(p):
                 return memory  # also where its length was not known
         elif b.kind == "arena":
             start = self.base + b.offset - address(_arena.memory)
             memory = _arena.memory[start : start + b.nbytes].view(p.dtype)
         else:
             memory = self.scalars.view(np.uint8).view(p.dtype) if b.kind == "scalars" else np.asarray(b.source)
-        if not p.offset and memory.shape == p.shape and memory.flags.c_contiguous and _whole(p):
+        if not offset and memory.shape == p.shape and memory.flags.c_contiguous and _whole(p):
             return memory
-        return _view(memory, p, p.offset)
+        return _view(memory, p, offset)
 
     def _taker(self, number: int, p: Place):
         """A function that gives the result at a place."""
@@ -221,9 +233,9 @@ class Machine:
             return lambda *now: self._array(p, *now).item()
         if p.buffer.kind == "input":
             position = p.buffer.source
-            if lay.flat:
-                return lambda inputs, scalars, made, called: inputs[position]
-            if p.offset == 0 and p.strides == tuple(lay.strides):
+            if lay.flat and self.entering[position].flat and not p.offset and p.shape == tuple(p.buffer.shape):
+                return lambda inputs, scalars, made, called: _line(inputs[position])
+            if p.offset == 0 and p.strides == tuple(lay.strides) and not lay.flat:
 
                 def same(inputs, scalars, made, called):
                     value = inputs[position]
@@ -237,6 +249,10 @@ class Machine:
 
 def _number(position: int, inputs: list, scalars: list):
     return scalars[position] if position >= 0 else inputs[-1 - position]
+
+
+def _line(a: np.ndarray) -> np.ndarray:
+    return a if a.ndim == 1 else a.reshape(-1)
 
 
 def _whole(p: Place) -> bool:
@@ -280,7 +296,14 @@ def scatter(s: ScatterStep) -> tuple:
     n, width = s.rows.shape
     places = [w for p in (s.target, s.rows, s.index) for w in (p.buffer.entry, p.offset, *p.strides)]
     row = [n, width, s.target.shape[0], *places]
-    return function(("scatter", s.dtype), lambda name: Scatter(s.dtype, name)), row, n * width
+    return function(("scatter", s.op, s.dtype), lambda name: Scatter(s.op, s.dtype, name)), row, n * width
+
+
+def scan(s: ScanStep) -> tuple:
+    places = [(s.source, s.strides), (s.target, s.target_strides)]
+    row = [*s.sizes, *[w for p, strides in places for w in (p.buffer.entry, p.offset, *strides)]]
+    key = ("scan", s.op, s.dtype, len(s.sizes))
+    return function(key, lambda name: Scan(s.op, s.dtype, len(s.sizes), name)), row, math.prod(s.sizes)
 
 
 def product(s: ProductStep) -> tuple:
@@ -352,4 +375,10 @@ def _looped(s: ProductStep, batch: list[int], strides: list[list[int]]) -> tuple
     return nest(KernelStep(kernel, [*batch, s.shape[-2], s.inner, s.shape[-1]], placed))
 
 
-NATIVE = {KernelStep: nest, ProductStep: product, ScatterStep: scatter, ConvolutionStep: convolve}
+NATIVE = {
+    KernelStep: nest,
+    ProductStep: product,
+    ScatterStep: scatter,
+    ScanStep: scan,
+    ConvolutionStep: convolve,
+}

@@ -12,10 +12,10 @@ from ..backends.cpu.matmul import scratch_bytes
 from ..ir import loops
 from ..ir.arrays import reach
 from ..ir.loops import require_that
-from .build import Buffer, CallStep, ConvolutionStep, KernelStep, Place, ProductStep, Recipe, ScatterStep
+from .build import Buffer, CallStep, ConvolutionStep, KernelStep, Place, ProductStep, Recipe, ScanStep, ScatterStep
 
 BYTES = {name: np.dtype(code).itemsize for code, name in loops.NAMES.items()}
-GIVEN = ("input", "window", "scalars", "const")  # what is there before the first step, and stays as it is
+GIVEN = ("input", "scalars", "const")  # what is there before the first step, and stays as it is
 MADE = ("arena", "result", "call")
 
 
@@ -24,15 +24,15 @@ def verify(r: Recipe) -> Recipe:
     _buffers(r)
     written: set[int] = set()
     for number, step in enumerate(r.steps):
-        for b in step.buffers():
-            require_that(0 <= b.entry < len(r.buffers) and r.buffers[b.entry] is b, f"step {number}: unknown {b}")
-            require_that(
-                b.kind not in ("arena", "result") or b.first <= number <= b.last, f"step {number} is not in {b}"
-            )
-        reads, writes = STEPS[type(step)](step, r)
         where = f"step {number} ({type(step).__name__})"
+        for b in step.buffers():
+            require_that(0 <= b.entry < len(r.buffers) and r.buffers[b.entry] is b, f"{where}: unknown {b}")
+            b = _whole(b)
+            require_that(b.kind not in ("arena", "result") or b.first <= number <= b.last, f"{where} is not in {b}")
+        reads, writes = STEPS[type(step)](step, r)
+        reads, writes = [_whole(b) for b in reads], [_whole(b) for b in writes]
         for b in reads:
-            require_that(b.kind in GIVEN or b.entry in written, f"{where} reads {b} before it is written")
+            require_that(b.kind in GIVEN or b.entry in written or not _size(b, r), f"{where} reads {b} before it is written")
         for b in writes:
             require_that(b.kind in MADE, f"{where} writes {b}")
             require_that(all(b is not x for x in reads), f"{where} reads and writes {b}")
@@ -40,9 +40,16 @@ def verify(r: Recipe) -> Recipe:
     for p in r.results:
         _number_or_inside(p, r)
         if p.buffer is not None:
-            require_that(p.buffer.kind in GIVEN or p.buffer.entry in written, f"a result that is not made: {p}")
-            require_that(p.buffer.kind != "arena", f"a result in memory that is used again: {p}")
+            b = _whole(p.buffer)
+            require_that(b.kind in GIVEN or b.entry in written or not _size(b, r), f"a result that is not made: {p}")
+            require_that(b.kind != "arena", f"a result in memory that is used again: {p}")
     return r
+
+
+def _whole(b: Buffer) -> Buffer:
+    """The buffer in which a window lies."""
+    source: Any = b.source
+    return source[0] if b.kind == "window" else b
 
 
 def _buffers(r: Recipe) -> None:
@@ -52,7 +59,7 @@ def _buffers(r: Recipe) -> None:
     last: dict[int, list[int]] = {}
     for number, step in enumerate(r.steps):
         for b in step.buffers():
-            last.setdefault(b.entry, []).append(number)
+            last.setdefault(_whole(b).entry, []).append(number)
     arena = [b for b in r.buffers if b.kind == "arena" and b.entry in last]
     for i, a in enumerate(arena):
         uses = last[a.entry]
@@ -68,20 +75,23 @@ def _size(b: Buffer, r: Recipe) -> int | None:
     """Its bytes; None where they are not known before it runs."""
     if b.kind == "scalars":
         return 8 * r.slots
-    if b.kind == "window":
-        source: Any = b.source
-        return source[2] * np.dtype(b.dtype).itemsize
-    if b.kind in ("input", "call") and b.shape == (0,):
-        return None
-    return b.nbytes
+    return None if b.kind in ("input", "call") and b.shape == (0,) else b.nbytes
 
 
 def _inside(b: Buffer, size: int, shape, strides, offset: int, r: Recipe) -> None:
-    whole = _size(b, r)
-    if whole is None or 0 in shape:
+    if 0 in shape:
         return
     low, high = reach(shape, strides, offset)
-    require_that(low >= 0 and (high + 1) * size <= whole, f"elements {low} to {high} of {size} bytes in {b}")
+    whole, shift = _size(_whole(b), r), 0
+    if b.kind == "window":
+        source: Any = b.source
+        _, _, greatest, reaches = source
+        if greatest is None:
+            whole = reaches * size
+        else:
+            shift = greatest
+    fits = whole is None or (high + shift + 1) * size <= whole
+    require_that(low >= 0 and fits, f"elements {low} to {high + shift} of {size} bytes in {b}")
 
 
 def _number_or_inside(p: Place, r: Recipe) -> None:
@@ -157,6 +167,14 @@ def _scatter(s: ScatterStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:
     return [s.rows.buffer, s.index.buffer], [s.target.buffer]
 
 
+def _scan(s: ScanStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:
+    for p, strides in ((s.source, s.strides), (s.target, s.target_strides)):
+        require_that(len(strides) == len(s.sizes), f"a running reduction of {p}")
+        _inside(p.buffer, p.dtype.itemsize, s.sizes, strides, p.offset, r)
+    return [s.source.buffer], [s.target.buffer]
+
+
 STEPS = {
     KernelStep: _kernel, CallStep: _call, ProductStep: _product, ScatterStep: _scatter, ConvolutionStep: _convolution,
+    ScanStep: _scan,
 }  # fmt: skip

@@ -12,10 +12,16 @@ A node is an array: shape, NumPy dtype, and how it comes about:
     conv      a two-dimensional convolution of the operands, or its gradient by one of them (`op`, as the kernels are called);
               `extra` is (stride, padding, dilation, groups)
     take      rows of the first operand by the integers of the second: out[i..., j...] = x[index[i...], j...]
-    window    a strided read of an input's memory that begins at a place that is data (the second operand, a number)
-    scatter   sums of rows by number: out[index[i]] += rows[i], over `extra` rows that begin with 0
+    window    a strided read of the first operand's contiguous memory at a place that is data (the second operand, a number).
+              extra: strides, where it begins if the number is 0, the greatest number (None: see `reach`), and how far it
+              reaches from the number on in an input of whatever length
+    scatter   the first operand, with rows of the second put into its contiguous memory at the third's numbers, one after the
+              other: out[step * index[i] + j] op= rows[i, j], where op is set, sum, prod, max or min, and extra is the step
+    scan      running sums, products, greatest or least along an axis, in order
+    empty     memory that puts fill, all of it
     call      what the interpreter does: the k-th result of a Spec's function of arrays
-    put       the first operand with strided parts replaced by the others, one after the other
+    put       the first operand with a strided part of its contiguous memory replaced by the second. extra: strides and
+              offset; with a third operand, a number, as for a window
 
 Equal nodes are one node. `text` prints a graph."""
 
@@ -43,9 +49,31 @@ def required(ok) -> bool:
     return bool(np.all(ok))
 
 
-def as_array(x):
-    """np.asarray, but an array that is not there yet stays what it is."""
-    return x if isinstance(x, Symbolic) else np.asarray(x)
+def as_array(x, dtype=None) -> Any:
+    """np.asarray, but an array that is not there yet stays so."""
+    if isinstance(x, Symbolic):
+        return x if dtype is None else x.astype(dtype)  # type: ignore[attr-defined]
+    return np.asarray(x, dtype)
+
+
+def writable(x) -> Any:
+    """A copy that may be written to: np.array."""
+    return x.copy() if isinstance(x, Symbolic) else np.array(x)  # type: ignore[attr-defined]
+
+
+def full(shape, value, dtype, like) -> np.ndarray:
+    """np.full, of an array that is there if `like` is."""
+    return np.full_like(like, value, dtype, shape=shape) if isinstance(like, Symbolic) else np.full(shape, value, dtype)  # type: ignore[call-overload]
+
+
+def zeros(shape, dtype, like) -> np.ndarray:
+    """np.zeros, of an array that is there if `like` is."""
+    return np.zeros_like(like, dtype, shape=shape) if isinstance(like, Symbolic) else np.zeros(shape, dtype)  # type: ignore[call-overload]
+
+
+def known(x: np.ndarray, like):
+    """x itself; as an array that is not there, if `like` is one."""
+    return like.known(x) if isinstance(like, Symbolic) else x  # type: ignore[attr-defined]
 
 
 def compiled_as(op: str):
@@ -98,6 +126,7 @@ class Arrays:
         self.nodes: list[Node] = []
         self._known: dict = {}
         self.required: list[Node] = []  # checks: bools that have to be true
+        self.places: dict = {}  # checks: numbers that are data, with the greatest that each may be (the least is 0)
 
     def make(self, kind: str, op, args: tuple, shape: tuple, dtype: np.dtype, extra=None, key=None, weak=None) -> Node:
         """The node with these parts: an equal one that is there, or a new one. `key` stands for an extra that has no hash."""
@@ -126,25 +155,22 @@ class Arrays:
         shape = args[0].shape if len(args) == 1 else np.broadcast_shapes(*[a.shape for a in args])
         return self.make("map", op, args, shape, np.dtype(dtype))
 
-    def put(self, base: Node, pieces: list[tuple[Node, tuple, int]]) -> Node:
-        """base with pieces (array, strides, offset) written over it in order."""
-        extra = tuple([(tuple(strides), offset) for _, strides, offset in pieces])
-        return self.make("put", None, (base, *[x for x, _, _ in pieces]), base.shape, base.dtype, extra)
-
     def sum_of_puts(self, a: Node, b: Node) -> Node | None:
         """a + b where both are zeros with pieces in them, in other places: all pieces in one array."""
-        if (
-            a.kind != "put"
-            or b.kind != "put"
-            or a.shape != b.shape
-            or not (is_zeros(a.args[0]) and is_zeros(b.args[0]))
-        ):
+        x, y, grid = a, b, a.shape
+        if a.kind == "view" and b.kind == "view" and a.extra == b.extra and a.shape == b.shape:
+            x, y = a.args[0], b.args[0]
+            grid = a.shape if a.extra == (contiguous(a.shape), 0) and a.size == x.size else x.shape
+        mine, others = _pieces(x), _pieces(y)
+        if x.shape != y.shape or mine is None or others is None:
             return None
-        mine, others = [boxes(x) for x in (a, b)]
-        if mine is None or others is None or any(not _apart(x, y) for x in mine for y in others):
+        taken = [box(grid, v.shape, *place) for v, place in mine]
+        wanted = [box(grid, v.shape, *place) for v, place in others]
+        if None in taken or None in wanted or any(not _apart(s, t) for s in taken for t in wanted):
             return None
-        pieces = [(v, *place) for x in (a, b) for v, place in zip(x.args[1:], x.extra)]
-        return self.put(a.args[0], pieces)
+        for v, place in others:
+            x = self.make("put", None, (x, v), x.shape, x.dtype, (*place, None, 0))
+        return x if a.kind != "view" else self.view(x, a.shape, *a.extra)
 
     def cast(self, x: Node, dtype) -> Node:
         dtype = np.dtype(dtype)
@@ -158,7 +184,7 @@ class Arrays:
     def view(self, x: Node, shape: tuple, strides: tuple, offset: int = 0) -> Node:
         """A strided read of x's contiguous elements. A view of a view is one view where strides can say it; else the inner
         one is copied."""
-        if x.shape == shape and offset == 0 and tuple(strides) == contiguous(shape):
+        if x.shape == tuple(shape) and offset == 0 and tuple(strides) == contiguous(shape):
             return x
         if x.kind in ("view", "window"):
             found = composed(x.shape, x.extra[0], shape, strides, offset)
@@ -169,9 +195,8 @@ class Arrays:
                 return self.view(x.args[0], shape, outer, start + x.extra[1])
             else:
                 outer, start = found
-                if start == 0:
-                    return self.make("window", None, x.args, tuple(shape), x.dtype, (outer, *x.extra[1:]))
-                x = self.make("map", "copy", (x,), x.shape, x.dtype)
+                window = (outer, start + x.extra[1], *x.extra[2:])
+                return self.make("window", None, x.args, tuple(shape), x.dtype, window)
         return self.make("view", None, (x,), tuple(shape), x.dtype, (tuple(strides), offset))
 
     def reshape(self, x: Node, shape: tuple) -> Node:
@@ -225,18 +250,13 @@ def box(base: tuple, shape: tuple, strides: tuple, offset: int) -> list[tuple[in
     return at
 
 
-def boxes(put: Node) -> list | None:
-    """The boxes of a put's pieces, or None."""
-    found = [box(put.shape, v.shape, strides, offset) for v, (strides, offset) in zip(put.args[1:], put.extra)]
-    return None if None in found else found
-
-
-def covers(put: Node) -> bool:
-    """Whether the pieces leave nothing of what they are put over."""
-    found = boxes(put)
-    if found is None or sum(v.size for v in put.args[1:]) != put.size:
-        return False
-    return all(_apart(x, y) for i, x in enumerate(found) for y in found[:i])
+def _pieces(x: Node) -> list | None:
+    """(array, (strides, offset)) of what is put into zeros, in order; None where it is something else."""
+    found: list = []
+    while x.kind == "put" and len(x.args) == 2:
+        found.append((x.args[1], x.extra[:2]))
+        x = x.args[0]
+    return found[::-1] if found and is_zeros(x) else None
 
 
 def _apart(x, y) -> bool:
@@ -262,6 +282,7 @@ def composed(inner_shape, inner_strides, shape, strides, offset: int):
         at, rest = divmod(rest, step)
         start += at * s
         top.append(at)
+    low = list(top)
     out = []
     for n, s in zip(shape, strides):
         if n == 1 or s == 0:
@@ -271,8 +292,10 @@ def composed(inner_shape, inner_strides, shape, strides, offset: int):
         if d is None:
             return None
         out.append(s // own[d] * dims[d][1])
-        top[d] += s // own[d] * (n - 1)
-    if any(t >= n for t, (n, _) in zip(top, dims)):
+        reach = s // own[d] * (n - 1)
+        top[d] += max(reach, 0)
+        low[d] += min(reach, 0)
+    if any(t >= n for t, (n, _) in zip(top, dims)) or any(t < 0 for t in low):
         return None
     return tuple(out), start
 
@@ -363,19 +386,40 @@ def _take(n: Node) -> None:
     require_that(n.shape == (*index.shape, *x.shape[1:]), f"the shape of rows by number: {n}")
 
 
+def _place(n: Node, memory: Node, shape, place: Node, extra) -> None:
+    """A strided part of memory at a place that is data."""
+    strides, start, greatest, reaches = extra
+    require_that(place.kind == "number" and place.dtype == np.int64, f"a place that is no number: {n}")
+    low, high = reach(shape, strides, start)
+    require_that(len(shape) == len(strides) and (0 in shape or low >= 0), f"it reaches to {low}: {n}")
+    if greatest is None:
+        require_that(memory.kind == "input" and memory.extra[1], f"memory of a known length: {n}")
+        require_that(0 in shape or high < reaches, f"it reaches to {high}: {n}")
+    else:
+        require_that(0 in shape or high + greatest < memory.size, f"it reaches to {high + greatest}: {n}")
+
+
 def _window(n: Node) -> None:
     memory, place = n.args
-    strides, extent = n.extra
-    require_that(memory.kind == "input" and place.kind == "number", f"a window of an input: {n}")
-    require_that(n.dtype == memory.dtype, f"a window of another dtype: {n}")
-    _within(n, n.shape, strides, 0, extent)
+    require_that(n.dtype == memory.dtype and memory.kind not in ("view", "window"), f"a window of a view: {n}")
+    _place(n, memory, n.shape, place, n.extra)
 
 
 def _scatter(n: Node) -> None:
-    rows, index = n.args
-    require_that(index.dtype == np.int64 and rows.dtype == n.dtype and n.dtype.kind != "b", f"sums of rows: {n}")
-    require_that(len(rows.shape) == 2 and index.shape == rows.shape[:1], f"sums of rows: {n}")
-    require_that(n.shape[1:] == rows.shape[1:] and len(n.shape) == 2, f"the shape of sums of rows: {n}")
+    base, rows, index = n.args
+    require_that(n.op in (*FOLDS, "set") and type(n.extra) is int and n.extra >= 1, f"rows put: {n}")
+    require_that(index.dtype == np.int64 and rows.dtype == base.dtype == n.dtype, f"rows put: {n}")
+    require_that(len(rows.shape) == 2 and index.shape == rows.shape[:1] and base.shape == n.shape, f"rows put: {n}")
+
+
+def _scan(n: Node) -> None:
+    (x,) = n.args
+    require_that(n.op in FOLDS and x.dtype == n.dtype and x.shape == n.shape, f"a running reduction: {n}")
+    require_that(0 <= n.extra < len(n.shape), f"an axis that there is not: {n}")
+
+
+def _empty(n: Node) -> None:
+    require_that(not n.args, f"memory without operands: {n}")
 
 
 def _call(n: Node) -> None:
@@ -385,15 +429,17 @@ def _call(n: Node) -> None:
 
 
 def _put(n: Node) -> None:
-    base, *values = n.args
-    require_that(base.shape == n.shape and base.dtype == n.dtype and len(values) == len(n.extra), f"parts put: {n}")
-    for value, (strides, offset) in zip(values, n.extra):
-        require_that(value.dtype == n.dtype, f"a part of another dtype: {n}")
+    base, value, *place = n.args
+    strides, offset, *_ = n.extra
+    require_that(base.shape == n.shape and base.dtype == value.dtype == n.dtype, f"a part put into an array: {n}")
+    if place:
+        _place(n, base, value.shape, place[0], n.extra)
+    else:
         _within(n, value.shape, strides, offset, n.size)
-        end = 0
-        for s, d in sorted((s, d) for d, s in zip(value.shape, strides) if d > 1):
-            require_that(s > end, f"elements that overlap: {n}")
-            end += s * (d - 1)
+    end = 0
+    for s, d in sorted((abs(s), d) for d, s in zip(value.shape, strides) if d > 1):
+        require_that(s > end, f"elements that overlap: {n}")
+        end += s * (d - 1)
 
 
 def _conv(n: Node) -> None:
@@ -412,5 +458,5 @@ def _conv(n: Node) -> None:
 CHECKS = {
     "input": _source, "number": _source, "const": _source, "map": _map, "reduce": _reduce, "view": _view,
     "matmul": _matmul, "take": _take, "window": _window, "scatter": _scatter, "call": _call, "put": _put,
-    "conv": _conv,
+    "conv": _conv, "scan": _scan, "empty": _empty,
 }  # fmt: skip

@@ -31,6 +31,7 @@ OPERATIONS: dict[str, tuple[int, str]] = {
     **dict.fromkeys(("lt", "le", "gt", "ge"), (2, "if")),
     **dict.fromkeys(("eq", "ne"), (2, "bif")),
     **dict.fromkeys(("and", "or", "xor"), (2, "bi")),
+    **dict.fromkeys(("floordiv", "mod"), (2, "i")), "fmod": (2, "if"),
     **dict.fromkeys(("div", "fmax", "fmin", "copysign", "pow"), (2, "f")),
     **dict.fromkeys(("neg", "abs"), (1, "if")),
     **dict.fromkeys(("sqrt", "floor", "ceil", "rint", "trunc", "isnan", "isinf", "isfinite", "signbit"), (1, "f")),

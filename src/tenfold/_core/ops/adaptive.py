@@ -9,6 +9,7 @@ import itertools
 import numpy as np
 
 from ..errors import shape_text
+from ..ir.arrays import Symbolic, known, zeros
 from ..ir.dtypes import decode, dtype, encode, int64
 from ..ir.shapes import Layout, layout, size
 from ..trace.handle import layout_of
@@ -44,7 +45,7 @@ def _sum_bins(x: np.ndarray, axis: int, m: int) -> np.ndarray:
     n = x.shape[axis]
     if m and n % m == 0:
         return x.reshape(*x.shape[:axis], m, n // m, *x.shape[axis + 1 :]).sum(axis + 1, dtype=x.dtype)
-    out = np.empty((*x.shape[:axis], m, *x.shape[axis + 1 :]), x.dtype)
+    out = zeros((*x.shape[:axis], m, *x.shape[axis + 1 :]), x.dtype, x)
     place = (slice(None),) * axis
     for i, (a, b) in enumerate(bins(n, m)):
         out[(*place, i)] = x[(*place, slice(a, b))].sum(axis, dtype=x.dtype)
@@ -80,7 +81,7 @@ def _spread_means(g, sizes):
     part = g / _bin_sizes(sizes, g.shape[lead:]).astype(g.dtype)
     for axis, n in enumerate(sizes, lead):
         place = (slice(None),) * axis
-        out = np.zeros((*part.shape[:axis], n, *part.shape[axis + 1 :]), g.dtype)
+        out = zeros((*part.shape[:axis], n, *part.shape[axis + 1 :]), g.dtype, g)
         for i, (a, b) in enumerate(bins(n, part.shape[axis])):
             out[(*place, slice(a, b))] += part[(*place, slice(i, i + 1))]
         part = out
@@ -95,7 +96,7 @@ def last_greatest(x: np.ndarray) -> np.ndarray:
     at = x.argmax(-1)
     if x.dtype.kind == "f":
         wrong = np.isnan(x)
-        if wrong.any():
+        if isinstance(x, Symbolic) or wrong.any():
             last = x.shape[-1] - 1 - wrong[..., ::-1].argmax(-1)
             at = np.where(wrong.any(-1), last, at)
     return at
@@ -117,8 +118,8 @@ def _bin_maxima(input, counts):
     n = len(counts)
     sizes = input.shape[input.ndim - n :]
     lead = input.shape[: input.ndim - n]
-    values = np.empty((*lead, *counts), input.dtype)
-    indices = np.empty((*lead, *counts), np.int64)
+    values = zeros((*lead, *counts), input.dtype, input)
+    indices = zeros((*lead, *counts), np.int64, input)
     place = np.arange(volume(sizes)).reshape(sizes)
     for at in itertools.product(*[range(m) for m in counts]):
         spans = tuple([slice(*bins(k, m)[i]) for i, k, m in zip(at, sizes, counts)])
@@ -126,7 +127,7 @@ def _bin_maxima(input, counts):
         block = block.reshape(*lead, volume(block.shape[len(lead) :]))
         best = last_greatest(block)
         values[(..., *at)] = np.take_along_axis(block, best[..., None], -1)[..., 0]
-        indices[(..., *at)] = place[spans].reshape(-1)[best]
+        indices[(..., *at)] = known(place[spans].reshape(-1), best)[best]
     return values, indices
 
 

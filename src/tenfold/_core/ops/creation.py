@@ -10,6 +10,7 @@ import numpy as np
 
 from ..interop.numpy import check_array
 from ..ir import dtypes
+from ..ir.arrays import Symbolic
 from ..ir.dtypes import dtype, encode, get_default_dtype, of_number, promote
 from ..ir.shapes import Size, layout, result_strides, size
 from ..ir.special import RELAYOUT, convert
@@ -296,6 +297,8 @@ def _full_rule(size_, value, d):
 
 @primitive(rule=_full_rule, data=("value",), name="full_", where="")
 def _full(size_, value, d):
+    if isinstance(value, Symbolic):
+        return np.broadcast_to(convert(value, d.compute), size_)  # type: ignore[call-overload]
     if d.category == 1 and isinstance(value, int):
         return (
             np.full(size_, np.array(value % (1 << 64), np.uint64).astype(d.np) if value < 0 else value, d.np)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..ir.arrays import Symbolic, required
 from ..ir.dtypes import bool_
 from ..ir.shapes import Layout, layout
 from ..ir.special import CAST
@@ -133,7 +134,7 @@ def zeroed(x, mask):
 def chosen(mask, x, y):
     """np.where(mask, x, y) of two arrays of one dtype, done on bits."""
     found = _BITS.get(x.dtype)
-    if found is None or x.dtype != y.dtype or not x.ndim or not y.ndim:
+    if found is None or x.dtype != y.dtype or not x.ndim or not y.ndim or isinstance(mask, Symbolic):
         return np.where(mask, x, y)
     word, one = found
     a, b = x.view(word), y.view(word)
@@ -165,7 +166,7 @@ def zero_where(input, mask):
 
 
 def _refuse_zero(divisor) -> None:
-    if divisor.dtype.kind in "iu" and not np.all(divisor):
+    if divisor.dtype.kind in "iu" and not required(divisor != 0):
         raise RuntimeError(
             "ZeroDivisionError: integer division or modulo by zero; divide floats, or mask the zeros first"
         )

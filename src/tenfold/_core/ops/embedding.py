@@ -407,6 +407,9 @@ def embedding_bag(
 
 
 def check_one_hot(values: np.ndarray, num_classes: int) -> None:
+    if isinstance(values, Symbolic):
+        required((values >= 0) & (values < num_classes) if num_classes >= 0 else values >= 0)
+        return
     if values.size and values.min() < 0:
         raise RuntimeError(f"Class values must be non-negative. one_hot got {int(values.min())}")
     if values.size and num_classes >= 0 and values.max() >= num_classes:

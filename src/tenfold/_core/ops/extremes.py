@@ -6,6 +6,7 @@ import builtins
 
 import numpy as np
 
+from ..ir.arrays import writable, zeros
 from ..ir.dtypes import bool_, int64
 from ..ir.shapes import Layout, dim_list, layout, size
 from ..trace.handle import Tensor, layout_of
@@ -27,7 +28,7 @@ def _along_rule(x: Layout, indices: Layout, dim, shape, unique) -> Layout:
 )  # fmt: skip
 def _put_along(x, indices, dim, shape, unique):
     """Zeros with x added at the indices along dim; `unique`: no place is named twice."""
-    out = np.zeros(shape, x.dtype)
+    out = zeros(shape, x.dtype, x)
     if unique:
         np.put_along_axis(out, indices, x, dim)
         return out
@@ -98,12 +99,12 @@ def _shared_gradient(g, out, input, dims, keepdim):
 
 @primitive(rule=_values_rule("amax"), gradient=_shared_gradient, where="", name="_amax", grad_name="Amax")
 def amax_over(input, dims, keepdim):
-    return np.max(input, axis=dims, keepdims=keepdim) if dims or not input.ndim else np.array(input)
+    return np.max(input, axis=dims, keepdims=keepdim) if dims or not input.ndim else writable(input)
 
 
 @primitive(rule=_values_rule("amin"), gradient=_shared_gradient, where="", name="_amin", grad_name="Amin")
 def amin_over(input, dims, keepdim):
-    return np.min(input, axis=dims, keepdims=keepdim) if dims or not input.ndim else np.array(input)
+    return np.min(input, axis=dims, keepdims=keepdim) if dims or not input.ndim else writable(input)
 
 
 def _over_dims(name: str, over, input, dim, keepdim):
@@ -158,7 +159,7 @@ def _pair_gradient(g, out, input, dim, keepdim, greatest):
 @primitive(rule=_pair_rule, gradient=_pair_gradient, where="", name="_extreme")
 def _extreme(input, dim, keepdim, greatest):
     if not input.ndim:
-        return np.array(input), np.zeros((), np.int64)
+        return writable(input), np.zeros((), np.int64)
     places = np.expand_dims(np.argmax(input, dim) if greatest else np.argmin(input, dim), dim)
     values = np.take_along_axis(input, places, dim)
     return (values, places) if keepdim else (values.squeeze(dim), places.squeeze(dim))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..errors import shape_text
+from ..ir.arrays import zeros
 from ..ir.dtypes import INT
 from ..ir.shapes import Layout, layout, size
 from ..trace.handle import layout_of
@@ -47,7 +46,7 @@ def _image(columns, sizes, kernel, dilation, padding, stride, count):
     """Columns added up at the places that their windows cover."""
     n, rows = columns.shape[:2]
     channels = rows // volume(kernel)
-    out = np.zeros((n, channels, *[m + 2 * p for m, p in zip(sizes, padding)]), columns.dtype)
+    out = zeros((n, channels, *[m + 2 * p for m, p in zip(sizes, padding)]), columns.dtype, columns)
     add_windows(out, columns.reshape(n, channels, *kernel, *count), kernel, stride, dilation, count)
     return out[(..., *[slice(p, p + m) for m, p in zip(sizes, padding)])]
 

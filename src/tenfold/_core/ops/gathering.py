@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ir import dtypes
+from ..ir.arrays import Symbolic, as_array, full, required, writable
 from ..ir.shapes import Layout, broadcast_shapes, dim_index, layout, size
 from ..trace.handle import Tensor, layout_of
 from .checks import known_values
@@ -25,7 +26,9 @@ def check_index(name: str, index: Layout) -> None:
 
 def bounded(index: np.ndarray, n: int, dim: int, error=RuntimeError, lead="") -> np.ndarray:
     """The index, after checking that every place exists along a dim of size n."""
-    if index.size and (index.min() < 0 or index.max() >= n):
+    if isinstance(index, Symbolic):
+        required((index >= 0) & (index < n))
+    elif index.size and (index.min() < 0 or index.max() >= n):
         at = [int(k) for k in np.argwhere((index < 0) | (index >= n))[0]]
         bad = int(index[tuple(at)])
         raise error(
@@ -222,7 +225,7 @@ def combine(out: np.ndarray, key: tuple, values, how: str, include_self: bool) -
     else:
         UFUNCS[how].at(out, key, values)
     if how == "mean":
-        count = np.full(out.shape, int(include_self), np.int64)
+        count = full(out.shape, int(include_self), np.int64, out)
         np.add.at(count, key, 1)
         count[count == 0] = 1
         if out.dtype.kind in "iu":
@@ -326,15 +329,15 @@ def _padded(x, d: int, n: int):
 
 @primitive(rule=_scatter_rule, gradient=_scatter_gradient, data=("src",), name="scatter", where="")
 def _scatter(input, dim, index, src, how, include_self):
-    out = np.array(input)
+    out = writable(input)
     if index.size == 0:
         return out
     flat = out.reshape(1) if out.ndim == 0 else out
     index = index.reshape(1) if index.ndim == 0 else index
     bounded(index, flat.shape[dim], dim)
-    values = np.asarray(src)
+    values = as_array(src)
     if values.ndim or isinstance(src, np.ndarray):
-        values = np.atleast_1d(values)[tuple(slice(0, n) for n in index.shape)]
+        values = (values if values.ndim else values.reshape(1))[tuple(slice(0, n) for n in index.shape)]
     combine(flat, places(index, dim), values.astype(out.dtype), how, include_self)
     return out
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ir import dtypes
+from ..ir.arrays import Symbolic, as_array, required, writable
 from ..ir.shapes import Layout, dim_index, layout
 from ..trace.handle import Tensor, layout_of
 from .creation import filled
@@ -37,11 +38,11 @@ def _write_gradient(g, out, input, dim, index, source, how, include_self):
 
 @primitive(rule=_write_rule, gradient=_write_gradient, data=("source",), name="index_write", where="")
 def _write_rows(input, dim, index, source, how, include_self):
-    out = np.array(input)
+    out = writable(input)
     flat = out.reshape(1) if out.ndim == 0 else out
     index = index.reshape(-1)
     bounded(index, flat.shape[dim], dim, IndexError, "index out of range in self: ")
-    values = np.asarray(source).astype(out.dtype)
+    values = as_array(source).astype(out.dtype)
     if out.ndim == 0:
         values = values.reshape(-1)
     combine(flat, (*[slice(None)] * dim, index), values, how, include_self)
@@ -133,7 +134,9 @@ def _index_fill(input, dim, index, value):
     differentiable=False,
 )
 def _from_front(index, n):
-    if index.size and index.max() >= n or index.size and index.min() < -n:
+    if isinstance(index, Symbolic):
+        required((index >= -n) & (index < n))
+    elif index.size and index.max() >= n or index.size and index.min() < -n:
         bad = int(index[(index < -n) | (index >= n)].reshape(-1)[0])
         raise IndexError(f"index {bad} is out of bounds for dimension with size {n} (index_fill)")
     return np.where(index < 0, index + n, index)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import dtypes
+from ..ir.arrays import Symbolic, writable, zeros
 from ..ir.shapes import Layout, broadcast_shapes, contiguous_strides, fastest_first, layout, size
 from ..trace.flush import array_of
 from ..trace.handle import Tensor, layout_of, tls
@@ -320,7 +321,7 @@ def key_of(shape, dims: tuple[int, ...], indices) -> tuple:
     key: list = [slice(None)] * len(shape)
     for d, i in zip(dims, indices):
         n = shape[d]
-        if i.size and (i.min() < -n or i.max() >= n):
+        if not isinstance(i, Symbolic) and i.size and (i.min() < -n or i.max() >= n):
             bad = int(i[(i < -n) | (i >= n)].reshape(-1)[0])
             raise IndexError(f"index {bad} is out of bounds for dimension {d} with size {n}")
         key[d] = i
@@ -335,7 +336,7 @@ def _index_gradient(g, out, input, dims, indices):
 @primitive(rule=_index_rule, gradient=_index_gradient, raw=True, name="index")
 def _index(input, dims, indices):
     if not all(i.size for i in indices):  # nothing is read, whatever places the other indices name
-        return np.empty(result_shape(input.shape, dims, indices)[0], input.dtype)
+        return zeros(result_shape(input.shape, dims, indices)[0], input.dtype, input)
     return input[key_of(input.shape, dims, indices)]
 
 
@@ -361,7 +362,7 @@ def _put_gradient(g, out, input, dims, indices, value, accumulate):
 
 @primitive(rule=_put_rule, gradient=_put_gradient, name="index_put", where="")
 def _index_put(input, dims, indices, value, accumulate):
-    out = np.array(input)
+    out = writable(input)
     if not all(i.size for i in indices):
         return out
     key = key_of(input.shape, dims, indices)
@@ -377,6 +378,7 @@ def add_at(out: np.ndarray, key: tuple, values) -> None:
     index = key[0]
     if (
         isinstance(index, np.ndarray)
+        and not isinstance(out, Symbolic)
         and out.ndim > 1
         and out.flags.c_contiguous
         and all(type(k) is slice for k in key[1:])

@@ -426,7 +426,7 @@ def poisson_nll_loss(
 
 
 def check_variance(values: np.ndarray) -> None:
-    if (values < 0).any():
+    if not required(~(values < 0)):
         raise ValueError(
             f"var has negative entry/entries: it holds variances, and got {values[values < 0].reshape(-1)[0]}"
         )

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from ..errors import shape_text
-from ..ir.arrays import as_array, required
+from ..ir.arrays import as_array, required, zeros
 from ..ir.dtypes import FLOAT, int64, uint8
 from ..ir.shapes import Layout, layout, size
 from ..trace.handle import layout_of
@@ -160,7 +160,7 @@ def _nll_second(gg, out, g, input, target, weight, total, ignore_index, reductio
 def _nll_backward(g, input, target, weight, total, ignore_index, reduction):
     axis = class_axis(input.ndim)
     index, w, ignored = _picks(target, weight, ignore_index, axis, input.dtype)
-    out = np.zeros(input.shape, input.dtype)
+    out = zeros(input.shape, input.dtype, input)
     values = -as_array(g) * _shares(w, ignored, total, reduction)
     np.put_along_axis(out, index, values.reshape(index.shape).astype(input.dtype), axis)
     return out

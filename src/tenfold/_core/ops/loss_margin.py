@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..ir.arrays import required
 from ..ir.dtypes import FLOAT, bool_, int64
 from ..ir.shapes import Layout, layout
 from ..trace.handle import layout_of
@@ -146,7 +147,7 @@ def triplet_margin_with_distance_loss(
 
 def check_class_range(values: np.ndarray, low: int, count: int) -> None:
     bad = (values < low) | (values >= count)
-    if bad.any():
+    if not required(~bad):
         at = [int(k) for k in np.argwhere(bad)[0]]
         raise RuntimeError(
             f"target out of range: {int(values[tuple(at)])} at position {at}; classes are 0 to {count - 1}"

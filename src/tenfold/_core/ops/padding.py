@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import shape_text
+from ..ir.arrays import full, zeros
 from ..ir.dtypes import bool_
 from ..ir.shapes import Layout, layout, size
 from ..trace.handle import Tensor, layout_of
@@ -34,9 +35,9 @@ def _pad_gradient(g, out, input, pads, value):
 @primitive(rule=_pad_rule, gradient=_pad_gradient, where="", name="_pad", grad_name="ConstantPadNd")
 def _pad(input, pads, value):
     lead = input.ndim - len(pads)
-    out = np.empty(padded_shape(input.shape, pads), input.dtype)
     kind = input.dtype.kind
-    out.fill(bool(value) if kind == "b" else int(value) if kind in "iu" else value)
+    fill = bool(value) if kind == "b" else int(value) if kind in "iu" else value
+    out = full(padded_shape(input.shape, pads), fill, input.dtype, input)
     target, source = [...], [...]
     for n, (a, b) in zip(input.shape[lead:], pads):
         source.append(slice(max(0, -a), n - max(0, -b)))
@@ -146,7 +147,7 @@ def _near_back(g, sizes, pads, mode):
     out = g
     for d, (n, (a, b)) in enumerate(zip(sizes, pads), g.ndim - len(sizes)):
         if a or b:
-            total = np.zeros((n, *out.shape[:d], *out.shape[d + 1 :]), g.dtype)
+            total = zeros((n, *out.shape[:d], *out.shape[d + 1 :]), g.dtype, g)
             np.add.at(total, _sources(n, a, b, mode), np.moveaxis(out, d, 0))
             out = np.moveaxis(total, 0, d)
     return out.copy() if out is g else out

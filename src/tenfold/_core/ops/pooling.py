@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 
 from ..errors import shape_text
-from ..ir.arrays import as_array
+from ..ir.arrays import as_array, full, known, required, zeros
 from ..ir.dtypes import bool_, int64
 from ..ir.shapes import Layout, layout, size
 from .conv import ordered_like
@@ -69,8 +69,9 @@ def _max_pool(input, kernel, stride, padding, dilation, count):
     low = lowest(input.dtype)
     x = pad_last(input, window_pads(sizes, kernel, stride, padding, dilation, count), low)
     shape = (*input.shape[: input.ndim - n], *count)
-    best = np.full(shape, low, input.dtype)
-    where = np.broadcast_to(_first_places(sizes, stride, padding, dilation, count), shape).copy()
+    best = full(shape, low, input.dtype, input)
+    where = _first_places(sizes, stride, padding, dilation, count)
+    where = np.broadcast_to(known(where, input), shape).copy()
     origin = np.zeros((), np.int64)
     for m, s, p, c in zip(sizes, stride, padding, count):
         origin = origin[..., None] * m + (np.arange(c) * s - p)
@@ -128,7 +129,7 @@ def _avg_pool(input, kernel, stride, padding, count, include_pad, divisor):
     sizes = input.shape[input.ndim - n :]
     ones = (1,) * n
     x = pad_last(input, window_pads(sizes, kernel, stride, padding, ones, count))
-    total = np.zeros((*input.shape[: input.ndim - n], *count), input.dtype)
+    total = zeros((*input.shape[: input.ndim - n], *count), input.dtype, input)
     for k in itertools.product(*[range(m) for m in kernel]):
         at = tuple([slice(i, i + s * (c - 1) + 1, s) for i, s, c in zip(k, stride, count)])
         total += x[(..., *at)]
@@ -152,7 +153,7 @@ def _mean_spread(g, sizes, kernel, stride, padding, count, include_pad, divisor)
     part = _divide(g, _divisors(sizes, kernel, stride, padding, count, include_pad, divisor))
     pads = window_pads(sizes, kernel, stride, padding, (1,) * n, count)
     lead = g.shape[: g.ndim - n]
-    out = np.zeros((*lead, *[m + a + b for m, (a, b) in zip(sizes, pads)]), g.dtype)
+    out = zeros((*lead, *[m + a + b for m, (a, b) in zip(sizes, pads)]), g.dtype, g)
     for k in itertools.product(*[range(m) for m in kernel]):
         at = tuple([slice(i, i + s * (c - 1) + 1, s) for i, s, c in zip(k, stride, count)])
         out[(..., *at)] += part
@@ -391,7 +392,7 @@ def _unpool(input, indices, sizes):
     lead = input.shape[: input.ndim - len(sizes)]
     total = volume(sizes)
     bad = (indices < 0) | (indices >= total)
-    if bad.any():
+    if not required(~bad):
         at = [int(i) for i in np.argwhere(bad)[0]]
         text = "x".join(map(str, sizes))
         raise RuntimeError(
@@ -399,7 +400,7 @@ def _unpool(input, indices, sizes):
             f" {text}): max_unpool takes the indices that"
             f" max_pool returned, and a result as large as what was pooled"
         )
-    out = np.zeros((*lead, total), input.dtype)
+    out = zeros((*lead, total), input.dtype, input)
     places = volume(input.shape[len(lead) :])
     np.put_along_axis(out, indices.reshape(*lead, places), input.reshape(*lead, places), -1)
     return out.reshape(*lead, *sizes)

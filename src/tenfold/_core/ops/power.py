@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..ir.arrays import as_array
+from ..ir.arrays import Symbolic, as_array
 from ..ir.dtypes import complex128, dtype, float64
 from ..ir.shapes import number
 from ..trace.handle import Tensor, layout_of
@@ -23,7 +23,8 @@ def _power(base, exponent):
     if base.dtype.kind in "iu":
         return _integer_power(base, exponent)
     if np.ndim(exponent) == 0:
-        special = _COMMON_POWERS.get(complex(exponent)) if base.dtype.kind == "f" else None
+        known = base.dtype.kind == "f" and not isinstance(exponent, Symbolic)
+        special = _COMMON_POWERS.get(complex(exponent)) if known else None
         if special is not None:
             return special(base)
     return np.power(base, exponent)
@@ -42,7 +43,7 @@ _COMMON_POWERS = {
 
 def _integer_power(base, exponent):
     below = exponent < 0
-    if not np.any(below):
+    if not isinstance(exponent, Symbolic) and not np.any(below):
         return np.power(base, exponent)
     odd = np.where(exponent % 2 == 0, base.dtype.type(1), base)
     inverse = np.where(base == 1, base, np.where(base == -1, odd, base.dtype.type(0)))

@@ -332,7 +332,7 @@ def _prod_gradient(g, out, input, dim, keepdim, d):
 
 @primitive(rule=_prod_rule, gradient=_prod_gradient, where="", name="_prod", grad_name="Prod")
 def prod_over(input, dim, keepdim, d):
-    x = np.asarray(input, d.compute)
+    x = as_array(input, d.compute)
     return np.prod(x, axis=dim if x.ndim else None, keepdims=keepdim, dtype=x.dtype)
 
 

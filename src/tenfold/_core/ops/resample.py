@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import shape_text
+from ..ir.arrays import zeros
 from ..ir.dtypes import FLOAT, uint8
 from ..ir.shapes import Layout, layout, size
 from .adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
@@ -161,7 +162,7 @@ def _resample_back(g, dims):
         dim = Dim(*given)
         index, weight = _taps(dim, g.dtype == np.float64)
         moved = np.moveaxis(g, axis, 0)
-        out = np.zeros((dim.old, *moved.shape[1:]), g.dtype)
+        out = zeros((dim.old, *moved.shape[1:]), g.dtype, g)
         shape = (-1, *[1] * (moved.ndim - 1))
         for k in range(index.shape[1]):
             np.add.at(out, index[:, k], moved if weight is None else moved * weight[:, k].reshape(shape))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..ir.arrays import Symbolic, as_array, writable, zeros
 from ..ir.dtypes import FLOAT, dtype, get_default_dtype, int64
 from ..ir.shapes import Layout, dim_list, layout
 from ..trace.handle import Tensor, layout_of
@@ -33,7 +34,7 @@ def _accumulated(ufunc, x: np.ndarray, dim: int) -> np.ndarray:
     """ufunc.accumulate, single precision in double; a slice at a time where slices are long."""
     wide = x.astype(WIDE.get(x.dtype, x.dtype))
     n = x.shape[dim]
-    if dim == x.ndim - 1 or n == 0 or x.size // n < 64:
+    if dim == x.ndim - 1 or n == 0 or x.size // n < 64 or isinstance(x, Symbolic):
         return ufunc.accumulate(wide, dim).astype(x.dtype, copy=False)
     slices = np.moveaxis(wide, dim, 0)
     for k in range(1, n):
@@ -49,7 +50,7 @@ def _accumulated(ufunc, x: np.ndarray, dim: int) -> np.ndarray:
     gradient=lambda g, out, input, dim, reverse, d: running_sum(g, dim, not reverse, g.dtype),
 )  # fmt: skip
 def running_sum(input, dim, reverse, d):
-    x = np.asarray(input, d.compute)
+    x = as_array(input, d.compute)
     if not x.ndim:
         return x
     return ordered(_accumulated(np.add, ordered(x, dim, reverse), dim), dim, reverse)
@@ -67,7 +68,7 @@ def _cumprod_gradient(g, out, input, dim, reverse, d):
 
 @primitive(rule=_as_dtype, gradient=_cumprod_gradient, where="", name="_cumprod", grad_name="Cumprod")
 def running_product(input, dim, reverse, d):
-    x = np.asarray(input, d.compute)
+    x = as_array(input, d.compute)
     if not x.ndim:
         return x
     return ordered(_accumulated(np.multiply, ordered(x, dim, reverse), dim), dim, reverse)
@@ -85,7 +86,7 @@ def exclusive_cumprod(x, dim: int, reverse: bool):
 def delay(input, dim, reverse, fill):
     """Moved by one place along dim, with `fill` at the place that becomes free."""
     x = ordered(input, dim, reverse)
-    out = np.empty(x.shape, x.dtype)
+    out = zeros(x.shape, x.dtype, x)
     head = [slice(None)] * x.ndim
     tail = list(head)
     head[dim], tail[dim] = slice(0, 1), slice(1, None)
@@ -113,7 +114,7 @@ def recurrence(factor, term, dim, reverse):
     """h_k = term_k + factor_k h_{k-1} along dim, from h_0 = term_0; where reverse, it runs the other way:
     h_k = term_k + factor_{k+1} h_{k+1}."""
     a, b = np.moveaxis(factor, dim, 0), np.moveaxis(term, dim, 0)
-    out = np.array(b)
+    out = writable(b)
     n = len(out)
     if reverse:
         for k in range(n - 2, -1, -1):

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from ..ir.arrays import Symbolic, full
+
 Pair = tuple[int, int]
 CHUNK_BYTES = (
     16 << 20
@@ -50,7 +52,7 @@ def pad_last(x: np.ndarray, pads: Sequence[Pair], value=0) -> np.ndarray:
         return x
     lead = x.ndim - len(pads)
     shape = (*x.shape[:lead], *[n + a + b for n, (a, b) in zip(x.shape[lead:], pads)])
-    out = np.full(shape, value, x.dtype)
+    out = full(shape, value, x.dtype, x)
     out[(..., *[slice(a, a + n) for n, (a, _) in zip(x.shape[lead:], pads)])] = x
     return out
 
@@ -61,6 +63,8 @@ def windows(x: np.ndarray, kernel, stride, dilation, count) -> np.ndarray:
     lead = x.ndim - n
     if 0 in count or 0 in x.shape:
         return np.zeros((*x.shape[:lead], *kernel, *count), x.dtype)
+    if isinstance(x, Symbolic):
+        return x.windows(kernel, stride, dilation, count)  # type: ignore[attr-defined]
     steps = x.strides[lead:]
     inner = [s * d for s, d in zip(steps, dilation)]
     outer = [s * t for s, t in zip(steps, stride)]

@@ -1,4 +1,4 @@
-"""Settings of the whole process: default dtype, printing, threads, determinism; and what `compile` is for now."""
+"""Settings of the whole process: default dtype, printing, threads, determinism."""
 
 from __future__ import annotations
 
@@ -123,15 +123,6 @@ def set_flush_denormal(mode: bool, /) -> bool:
     return False
 
 
-def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None, disable=False):
-    """Returns the function or module as it is: tenfold records and remembers every program anyway, without a decorator.
-
-    Args: those of PyTorch, which have no effect."""
-    if model is None:
-        return lambda f: f
-    return model
-
-
 def is_autocast_enabled(device_type=None) -> bool:
     """False: there is no autocast yet."""
     return False
@@ -221,7 +212,6 @@ for _f in (
     set_float32_matmul_precision,
     get_float32_matmul_precision,
     set_flush_denormal,
-    compile,
     is_warn_always_enabled,
     is_autocast_enabled,
     is_autocast_cpu_enabled,

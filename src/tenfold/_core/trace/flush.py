@@ -60,13 +60,10 @@ class Plan:
 
     def run(self, w: Walk) -> dict:
         """The values that are asked for, by number: by the interpreter, and from a fixed visit on by the compiled program."""
-        if w.record_only:
-            if self.cache is None:
-                self.cache = self.program.run(w.inputs, w.scalars)
-            return self.cache
+        if w.runner is not None:
+            return w.runner(self, w)
         if self.visits < config.COMPILE_AT:
-            self.visits += 1
-            self._compile()
+            self.visit(w)
         if self.machine is not None:
             try:
                 return self.machine.run(w.inputs, w.scalars)
@@ -74,19 +71,21 @@ class Plan:
                 pass
         return self.program.run(w.inputs, w.scalars)
 
-    def _compile(self) -> None:
-        """Begins a visit before the one at which the compiled program takes over, and then waits for it."""
+    def visit(self, w: Walk) -> None:
+        """Counts a visit. Compiling begins a visit before the one at which the compiled program takes over, and is then
+        waited for."""
+        self.visits += 1
         if not config.COMPILE or self.visits < config.COMPILE_AT - 1:
             return
         from ..compiler import later
 
         if self.visits == config.COMPILE_AT:
             self.machine = (
-                later.now(self.graph, self.program.results) if self.pending is None else self.pending.result()
+                later.now(self.graph, self.program.results, w.inputs) if self.pending is None else self.pending.result()
             )
             self.pending = None
         else:
-            self.pending = later.start(self.graph, self.program.results)
+            self.pending = later.start(self.graph, self.program.results, w.inputs)
 
 
 def _probe() -> int:
@@ -143,7 +142,7 @@ def flush(w: Walk) -> None:
             programs.clear()
         asked = programs[key] = Asked(alive, dirty, w)
         at_once = (
-            not end.graded and config.COMPILE_AT > 1 and not any([v.rg for v in asked.values])
+            not end.graded and config.COMPILE_AT > 1 and w.runner is None and not any([v.rg for v in asked.values])
         )  # nothing is planned
     plan = asked.plan
     if plan is None and not at_once:

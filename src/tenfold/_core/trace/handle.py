@@ -172,7 +172,8 @@ class Walk:
 
     __slots__ = (
         "at", "roots", "keep", "storages", "cached", "scalars", "inputs", "leaves", "eager", "body", "nodes", "flushes", "hits",
-        "misses", "planned", "edges", "inference", "hooked", "running", "hold", "record_only", "bundles", "lent", "writes", "grads",
+        "misses", "planned", "edges", "inference", "hooked", "running", "hold", "record_only", "runner", "bundles",
+        "lent", "writes", "grads",
     )  # fmt: skip
 
     def __init__(self, body: bool = False):
@@ -195,6 +196,7 @@ class Walk:
         self.inference = False
         self.running = False
         self.record_only = False
+        self.runner: Any = None  # who runs programs instead: runner(plan, walk) gives the values (watch.py)
         self.hold = 0  # > 0: no flush on its own account
         self.nodes = self.flushes = self.hits = self.misses = self.planned = self.edges = 0
 

@@ -22,6 +22,7 @@ SIZES = (0, 1, 15, 16, 17, 33, 5000)
 GUARD = 24  # elements before and after each buffer
 SPECIAL = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-40, 3.4e38, 0.5, 2.5)
 ROUNDED = frozenset(loops.FUNCTIONS)
+DIVISIONS = ("floordiv", "mod", "fmod")  # by 0 there is no integer
 
 
 def kind(d):
@@ -174,6 +175,8 @@ def test_every_operation_of_a_dtype(native, d):
         if kind(d) not in kinds or op in ROUNDED or op in ("cast", "require"):
             continue
         operands = (mask, x, y) if op == "select" else (x, y)[:count]
+        if op in DIVISIONS and kind(d) == "i":
+            operands = (x, m.let("or", (y, m.let("const", (), d, 1)), d))
         m.store(m.let(op, operands, "bool" if op in TESTS else d))
     for target in DTYPES:
         m.store(m.cast(x, target))
@@ -249,6 +252,8 @@ def random_kernel(seed):
             operands[0] = rng.choice(m.of["bool"])
         if op in ("copysign", "signbit") and not m.loaded.issuperset(operands):
             continue  # the sign of a NaN that was computed is not said
+        if op in DIVISIONS and kind(d) == "i":
+            operands[1] = m.let("or", (operands[1], m.let("const", (), d, 1)), d)
         m.let(op, operands, "bool" if op in TESTS else d)
     for _ in range(rng.randint(1, 2)):
         m.store(rng.randrange(len(m.body) * 2 // 3, len(m.body)))

@@ -4,9 +4,10 @@
 returns 0; 1 where a check has failed while it ran; 2, before anything has run, where an input is no array of as many
 elements side by side. The description is an array of 64-bit words:
 
-    0 table    1, 2 inputs: (position, entry, elements, whether in one dim)
+    0 table    1, 2 inputs: (position, entry, elements, 1: in one dim, 2: exactly so many)
     3, 4 numbers: (position, or -1 - position among the inputs; slot; kind)    5 scalars    13 the type of arrays
-    6, 7 results: (entry)    8, 9 windows: (entry, entry of the input, position of the offset, item size)
+    6, 7 results: (entry)    8, 9 windows: (entry, entry of the memory, position of the offset,
+    item size, the greatest offset or -1)
     10, 11 steps: (function, row)    12 whether to let other threads run meanwhile"""
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ define internal ptr @pointer(ptr %p, i64 %i) alwaysinline {
   %v = load ptr, ptr %q
   ret ptr %v
 }
-; the address of an array of at least so many elements, side by side (and in one dim, if it has to be), into the table
+; the address of an array of at least so many elements, side by side, into the table; 1: in one dim, 2: exactly so many
 define internal i64 @enter(ptr %table, i64 %entry, ptr %list, i64 %position, i64 %size, i64 %line, ptr %kind) alwaysinline {
 begin:
   %o = call ptr @PyList_GetItem(ptr %list, i64 %position)
@@ -64,7 +65,7 @@ array:
   %pn = getelementptr i8, ptr %o, i64 DIMS
   %nd = load i32, ptr %pn
   %single = icmp eq i32 %nd, 1
-  %any = icmp eq i64 %line, 0
+  %any = icmp ne i64 %line, 1
   %form = or i1 %single, %any
   %good = and i1 %plain, %form
   %psh = getelementptr i8, ptr %o, i64 SHAPE
@@ -82,7 +83,10 @@ more:
   %d1 = add i64 %d, 1
   br label %count
 sized:
-  %fits = icmp sge i64 %all, %size
+  %enough = icmp sge i64 %all, %size
+  %equal = icmp eq i64 %all, %size
+  %exact = icmp eq i64 %line, 2
+  %fits = select i1 %exact, i1 %equal, i1 %enough
   br i1 %fits, label %take, label %odd
 take:
   %pd = getelementptr i8, ptr %o, i64 HEADER
@@ -190,7 +194,7 @@ win.test:
   %c4 = icmp slt i64 %i4, %n.win
   br i1 %c4, label %win.body, label %go
 win.body:
-  %k4 = mul i64 %i4, 4
+  %k4 = mul i64 %i4, 5
   %ent4 = call i64 @word(ptr %p.win, i64 %k4)
   %k4b = add i64 %k4, 1
   %src4 = call i64 @word(ptr %p.win, i64 %k4b)
@@ -198,7 +202,13 @@ win.body:
   %pos4 = call i64 @word(ptr %p.win, i64 %k4c)
   %k4d = add i64 %k4, 3
   %size4 = call i64 @word(ptr %p.win, i64 %k4d)
-  %o4 = call ptr @PyList_GetItem(ptr %scalars, i64 %pos4)
+  %k4e = add i64 %k4, 4
+  %most4 = call i64 @word(ptr %p.win, i64 %k4e)
+  %kept4 = icmp slt i64 %pos4, 0
+  %back4 = sub i64 -1, %pos4
+  %from4 = select i1 %kept4, ptr %inputs, ptr %scalars
+  %where4 = select i1 %kept4, i64 %back4, i64 %pos4
+  %o4 = call ptr @PyList_GetItem(ptr %from4, i64 %where4)
   %null4 = icmp eq ptr %o4, null
   br i1 %null4, label %fail, label %win.have
 win.have:
@@ -209,7 +219,17 @@ win.have:
   %q4 = getelementptr ptr, ptr %table, i64 %ent4
   store ptr %at4, ptr %q4
   %i4n = add i64 %i4, 1
-  br label %win.test
+  %open4 = icmp slt i64 %most4, 0
+  %in4 = icmp ule i64 %off4, %most4
+  %good4 = or i1 %open4, %in4
+  br i1 %good4, label %win.test, label %far
+far:
+  %err4 = call ptr @PyErr_Occurred()
+  %failed4 = icmp ne ptr %err4, null
+  br i1 %failed4, label %fail, label %outside
+outside:
+  %one4 = call ptr @PyLong_FromLongLong(i64 1)
+  ret ptr %one4
 go:
   %err = call ptr @PyErr_Occurred()
   %failed = icmp ne ptr %err, null

@@ -107,6 +107,8 @@ class Writer:
                 return self.let(f"{FLOAT_BINARY[op]} {t} {args[0]}, {args[1]}")
             if op == "neg":
                 return self.let(f"fneg {t} {args[0]}")
+            if op == "fmod":
+                return self.let(f"frem {t} {args[0]}, {args[1]}")
             if op in INTRINSIC:
                 return self.intrinsic(INTRINSIC[op], k, args)
             if op in INTRINSIC2:
@@ -120,10 +122,39 @@ class Writer:
             return self.let(f"sub {t} zeroinitializer, {args[0]}")
         if op in ("max", "min"):
             return self.intrinsic(("u" if k == "u8" else "s") + op, k, args)
+        if op in ("floordiv", "mod", "fmod"):
+            return self.divided(op, k, *args)
         if op == "abs":
             negative = self.let(f"sub {t} zeroinitializer, {args[0]}")
             return args[0] if k == "u8" else self.intrinsic("smax", k, [args[0], negative])
         raise NotImplementedError(f"the renderer has no {op} of {k}")
+
+    def divided(self, op: str, d: str, x: str, y: str) -> str:
+        """Quotient and remainder of integers. Divisors that a processor refuses are put aside: 0 (for which the program has
+        a check) and -1."""
+        t = vec(d)
+        signed = d != "u8"
+        one = splat(1, d)
+        none = self.let(f"icmp eq {t} {y}, zeroinitializer")
+        by = self.let(f"select <{LANES} x i1> {none}, {t} {one}, {t} {y}")
+        if not signed:
+            return self.let(f"{'udiv' if op == 'floordiv' else 'urem'} {t} {x}, {by}")
+        back = self.let(f"icmp eq {t} {y}, {splat(-1, d)}")
+        by = self.let(f"select <{LANES} x i1> {back}, {t} {one}, {t} {by}")
+        rest = self.let(f"srem {t} {x}, {by}")
+        if op == "fmod":
+            return rest
+        left = self.let(f"icmp ne {t} {rest}, zeroinitializer")
+        other = self.let(f"icmp slt {t} {self.let(f'xor {t} {rest}, {by}')}, zeroinitializer")
+        crossed = self.let(f"and <{LANES} x i1> {left}, {other}")
+        if op == "mod":
+            more = self.let(f"add {t} {rest}, {by}")
+            return self.let(f"select <{LANES} x i1> {crossed}, {t} {more}, {t} {rest}")
+        quotient = self.let(f"sdiv {t} {x}, {by}")
+        less = self.let(f"sub {t} {quotient}, {one}")
+        quotient = self.let(f"select <{LANES} x i1> {crossed}, {t} {less}, {t} {quotient}")
+        negative = self.let(f"sub {t} zeroinitializer, {x}")
+        return self.let(f"select <{LANES} x i1> {back}, {t} {negative}, {t} {quotient}")
 
     def test(self, op: str, x: str, d: str) -> str:
         t = vec(d)
@@ -158,7 +189,7 @@ class Writer:
             word = "uitofp" if source in ("bool", "u8") else "sitofp"
             return self.let(f"{word} {a} {x} to {b}")
         if is_float(source):
-            return self.let(f"fptosi {a} {x} to {b}")
+            return self.let(f"freeze {b} {self.let(f'fptosi {a} {x} to {b}')}")  # whatever, but a number
         have, want = BYTES[source] if source != "bool" else 0, BYTES[target]
         if have == want:
             return x
@@ -525,12 +556,13 @@ class Render(Writer):
 
 
 class Scatter(Render):
-    """Rows added to the rows of a matrix that numbers name, one after the other. Numbers out of range are passed over.
+    """Rows put into memory where numbers say, one after the other: added, multiplied … with what is there, or in place of
+    it. Numbers out of range are passed over.
 
     Row: rows, columns, rows of the target; then target, source (entry, offset, strides along rows and columns), and the
     numbers (entry, offset, stride)."""
 
-    def __init__(self, d: str, name: str):
+    def __init__(self, op: str, d: str, name: str):
         Writer.__init__(self)
         self.name = name
         self.slots = []
@@ -554,14 +586,66 @@ class Scatter(Render):
             def element(j: str) -> None:
                 p = self.let(f"getelementptr i8, ptr {to}, i64 {self.let(f'mul i64 {j}, {by[1]}')}")
                 q = self.let(f"getelementptr i8, ptr {of}, i64 {self.let(f'mul i64 {j}, {own[1]}')}")
-                t = SCALAR[d]
+                t = SCALAR["u8" if d == "bool" else d]
                 a, b = self.let(f"load {t}, ptr {p}, align 1"), self.let(f"load {t}, ptr {q}, align 1")
-                total = self.let(f"{'fadd' if is_float(d) else 'add'} {t} {a}, {b}")
-                self.put(f"store {t} {total}, ptr {p}, align 1")
+                self.put(f"store {t} {self.together(op, d, a, b)}, ptr {p}, align 1")
 
             self.loop("0", end, 1, element)
 
         self.loop("0", n, 1, row)
+
+    def together(self, op: str, d: str, a: str, b: str) -> str:
+        """One number with another."""
+        if op == "set":
+            return b
+        if d == "bool":
+            word = {"sum": "or", "max": "or", "prod": "and", "min": "and"}[op]
+            return self.let(f"{word} i8 {a}, {b}")
+        t = SCALAR[d]
+        if op in ("sum", "prod"):
+            word = {"sum": "add", "prod": "mul"}[op]
+            return self.let(f"{'f' if is_float(d) else ''}{word} {t} {a}, {b}")
+        name = f"{op}imum" if is_float(d) else ("u" if d == "u8" else "s") + op
+        self.declared.add(f"declare {t} @llvm.{name}.{SUFFIX[d]}({t}, {t})")
+        return self.let(f"call {t} @llvm.{name}.{SUFFIX[d]}({t} {a}, {t} {b})")
+
+
+class Scan(Scatter):
+    """Running sums, products, greatest or least along the last dim, in order.
+
+    Row: sizes; then source and target (entry, offset, strides)."""
+
+    def __init__(self, op: str, d: str, dims: int, name: str):
+        Writer.__init__(self)
+        self.name = name
+        self.slots = []
+        self.field = 0
+        sizes = [self.row() for _ in range(dims)]
+        places = []
+        for _ in range(2):
+            p = self.let(f"load ptr, ptr {self.let(f'getelementptr ptr, ptr %table, i64 {self.row()}')}, align 8")
+            p = self.let(f"getelementptr i8, ptr {p}, i64 {self.let(f'mul i64 {self.row()}, {BYTES[d]}')}")
+            places.append((p, [self.let(f"mul i64 {self.row()}, {BYTES[d]}") for _ in range(dims)]))
+        self.strides = [s for _, s in places]
+        t = SCALAR[d]
+
+        def line(here: list[str]) -> None:
+            start = self.slot(t, literal(identity(op, d), d))
+
+            def element(k: str) -> None:
+                p, q = [
+                    self.let(f"getelementptr i8, ptr {h}, i64 {self.let(f'mul i64 {k}, {s[-1]}')}")
+                    for h, s in zip(here, self.strides)
+                ]
+                x = self.let(f"load {t}, ptr {p}, align 1")
+                total = self.together(op, d, self.let(f"load {t}, ptr {start}"), x)
+                self.put(f"store {t} {total}, ptr {start}")
+                self.put(f"store {t} {total}, ptr {q}, align 1")
+
+            self.loop("0", sizes[-1], 1, element)
+
+        self.sizes = sizes
+        self.nest(list(range(dims - 1)), [p for p, _ in places], line)
 
 
 def identity(op: str, d: str):
