@@ -1,12 +1,30 @@
-"""What holds for every test: hypothesis draws the same examples each time, and no test changes the next one's modes."""
+"""What holds for every test: hypothesis draws the same examples each time, no test changes the next one's modes, the
+compiler checks what it makes, and compiled kernels are kept in a folder of the session, which all its processes share."""
 
+import os
+import shutil
 import sys
+import tempfile
 
 import hypothesis
 import pytest
 
 hypothesis.settings.register_profile("tenfold", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("tenfold")
+
+os.environ.setdefault("TENFOLD_VERIFY", "1")  # before tenfold is imported, and for processes that tests start
+OWN = "" if "TENFOLD_CACHE" in os.environ else tempfile.mkdtemp(prefix="tenfold-kernels-")
+if OWN:
+    os.environ["TENFOLD_CACHE"] = OWN
+
+
+def pytest_addoption(parser):
+    parser.addoption("--programs", type=int, default=200, help="random programs that the compiler is tested with")
+
+
+def pytest_unconfigure():
+    if OWN:
+        shutil.rmtree(OWN, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,17 @@ import warnings
 import pytest
 
 import tenfold as torch
+from tenfold._core import config
 from tenfold import nn
 from tenfold.profiler import ProfilerAction, ProfilerActivity, profile, record_function, schedule
 
-VISITS = 3  # at the third visit, a path is compiled
+VISITS = 3
+
+
+@pytest.fixture(autouse=True)
+def early(monkeypatch):
+    """A path is compiled at the third visit."""
+    monkeypatch.setattr(config, "COMPILE_AT", VISITS)
 
 
 def training():

@@ -20,6 +20,6 @@ COMPILE = os.environ.get("TENFOLD_COMPILE", "1") not in (
     "no",
 )  # whether paths that come back are compiled
 VERIFY = _flag("TENFOLD_VERIFY")  # the compiler checks what it makes, and its mistakes are raised
-COMPILE_AT_DEFAULT = int(os.environ.get("TENFOLD_COMPILE_AT", "3"))
+COMPILE_AT_DEFAULT = int(os.environ.get("TENFOLD_COMPILE_AT", "8"))
 COMPILE_AT = COMPILE_AT_DEFAULT  # the visit of a path from which the compiled program runs
 MAX_SPECS = int(os.environ.get("TENFOLD_MAX_SPECS", "100000"))  # remembered (operation, layouts, static arguments)

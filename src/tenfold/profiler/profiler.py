@@ -57,7 +57,7 @@ def schedule(
     """Which steps are recorded: skip `skip_first`, then again and again wait for `wait` steps, warm up for `warmup` and
     record `active`, `repeat` times (0: without end). With `skip_first_wait` != 0 the first cycle does not wait.
 
-    A path is compiled at its third visit: with `wait + warmup` of 3 or more (5, where the first steps differ, as those of an
+    A path is compiled at its eighth visit: with `wait + warmup` of 8 or more (10, where the first steps differ, as those of an
     optimizer that makes its state then) the record has compiled programs alone.
     """
     if wait < 0 or warmup < 0 or active < 1 or repeat < 0 or skip_first < 0:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .. import config
 from ..backends.cpu import convolution
 from ..backends.cpu.matmul import scratch_bytes
 from ..ir.arrays import Node, contiguous
+from ..ir.arrays import verify as verify_arrays
 from ..ir.graph import Graph
 from ..ir.loops import Access, Kernel, Statement, name_of
 from .expand import Call, Expansion, Uncompilable
@@ -610,4 +612,10 @@ def _same_memory(view: Node) -> bool:
 
 def recipe(graph: Graph, results, sizes=None) -> Recipe:
     """The recipe of a program for those results; raises Uncompilable. `sizes`: of inputs that are memory of any length."""
-    return Builder(graph, results, sizes).recipe
+    builder = Builder(graph, results, sizes)
+    if config.VERIFY:
+        from .verify import verify
+
+        verify_arrays(builder.expansion.arrays)
+        verify(builder.recipe)
+    return builder.recipe

@@ -124,9 +124,11 @@ class Expansion:
         graph = self.arrays
         if not isinstance(made, Array):
             made = Array(graph, node_of(graph, np.asarray(made)))
+        if lay.number:  # a Python number: as NumPy computes it, whatever dtype its layout names
+            if made.dtype.kind != WEAK[lay.number].kind or made.shape:
+                raise Opaque("a number of another kind")
+            return graph.make("map", "cast", (made.node,), (), WEAK[lay.number], None, None, lay.number)
         node = cast(graph, made.node, lay.dtype.np)
-        if lay.number:
-            return graph.make("map", "cast", (node,), (), WEAK[lay.number], None, None, lay.number)
         if node.shape != tuple(lay.shape) and not lay.flat:
             raise Opaque("a result of another shape")
         return node

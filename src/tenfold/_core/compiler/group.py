@@ -14,9 +14,10 @@ class Group:
     domain   the shape that it loops over
     axes     the axes that its reductions reduce; None without reductions
     near     groups and steps that it needs (bits), all of them
+    direct   those among them whose results it reads itself, or that have to run before it
     far      those among them whose results it needs whole, so that it cannot join them"""
 
-    __slots__ = ("number", "members", "domain", "axes", "near", "far")
+    __slots__ = ("number", "members", "domain", "axes", "near", "direct", "far")
 
     def __init__(self, number: int, node: Node, domain: tuple, axes):
         self.number = number
@@ -24,6 +25,7 @@ class Group:
         self.domain = domain
         self.axes = axes
         self.near = 0
+        self.direct = 0
         self.far = 0
 
     @property
@@ -118,12 +120,14 @@ def group(nodes: list[Node], ordered: list[Node] = ()) -> list[Group]:
             h = home[base.id]
             other = groups[h]
             g.near |= other.near | 1 << h
+            g.direct |= 1 << h
             if fuses(a, node) and g.loops and a.shape == domain:
                 near_by.add(h)
             else:
                 g.far |= 1 << h
         if node in ordered:
             g.near |= before
+            g.direct |= before
             before |= 1 << number
         groups[number] = g
         for a in node.args:
@@ -143,24 +147,27 @@ def _joined(groups: dict[int, Group], home: dict[int, int], a: Group, b: Group) 
     bit_a, bit_b = 1 << a.number, 1 << b.number
     if b.far & bit_a or a.far & bit_b:
         return b
-    for x in _bits((b.near | a.near) & ~bit_a & ~bit_b):  # somebody between the two
+    for x in _bits((b.direct | a.direct) & ~bit_a & ~bit_b):  # somebody between the two is read by one of them
         other = groups.get(x)
         if other is not None and other.near & (bit_a | bit_b):
             return b
     a.members = sorted([*a.members, *b.members], key=lambda n: n.id)
     a.axes = a.axes if a.axes is not None else b.axes
-    a.near = (a.near | b.near) & ~bit_a & ~bit_b
-    a.far = a.far | b.far
     del groups[b.number]
     for n in b.members:
         home[n.id] = a.number
-    for g in groups.values():
-        if g.near & bit_b:
-            g.near = g.near & ~bit_b | bit_a
-        if g.far & bit_b:
-            g.far = g.far & ~bit_b | bit_a
-        if g is not a and g.near & bit_a:
-            g.near |= a.near
+    near = (a.near | b.near) & ~bit_a & ~bit_b
+    if near != a.near or any([g.near & bit_b for g in groups.values()]):  # else nobody needs other groups than before
+        for g in groups.values():
+            if g.near & bit_b:
+                g.near = g.near & ~bit_b | bit_a
+                g.direct = g.direct & ~bit_b | bit_a if g.direct & bit_b else g.direct
+                g.far = g.far & ~bit_b | bit_a if g.far & bit_b else g.far
+            if g is not a and g.near & bit_a:
+                g.near |= near
+    a.near = near
+    a.direct = (a.direct | b.direct) & ~bit_a & ~bit_b
+    a.far |= b.far
     return a
 
 

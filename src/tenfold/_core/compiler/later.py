@@ -17,12 +17,14 @@ from .machine import Machine
 
 _workers: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
+_told = False  # whether the end of the process will be told to _leave
+_forks = 0  # how often this process is a child of one that had it loaded
 
 
 def _machine(graph: Graph, results, sizes: dict[int, int]) -> Machine | None:
     try:
         return Machine(graph, results, sizes)
-    except (Uncompilable, NotImplementedError):
+    except (Uncompilable, NotImplementedError, jit.Leaving):
         return None
     except Exception:  # a mistake of the compiler's is no reason to stop a program that can be interpreted
         if config.VERIFY:
@@ -40,27 +42,43 @@ class Pending:
 
     def __init__(self, graph: Graph, results, inputs: list):
         self.parts = graph, results, _sizes(graph, inputs)
-        self.process = os.getpid()
+        self.forks = _forks
         self.future = _pool().submit(_machine, *self.parts)
 
     def result(self) -> Machine | None:
         """The program, waited for; None where it stays interpreted."""
-        if self.process != os.getpid():  # a fork has no compiler thread
+        if self.forks != _forks:  # a fork has no compiler thread
             return _machine(*self.parts)
-        return self.future.result()
+        return None if self.future.cancelled() else self.future.result()
 
 
 def _pool() -> ThreadPoolExecutor:
-    global _workers
+    global _workers, _told
     with _lock:
         if _workers is None:
             _workers = ThreadPoolExecutor(1, "tenfold-compiler")
+            at_end = getattr(threading, "_register_atexit", None)  # called before threads are waited for
+            if at_end is not None and not _told:
+                at_end(_leave)
+                _told = True
         return _workers
+
+
+def _leave() -> None:
+    """The process ends: the kernel that is being compiled is finished, and nothing is begun."""
+    jit.leaving = True
+    if _workers is not None:
+        _workers.shutdown(wait=False, cancel_futures=True)
 
 
 def start(graph: Graph, results, inputs: list) -> Pending | None:
     """Begins to compile, for inputs of those lengths; None where there is no compiler."""
-    return Pending(graph, results, inputs) if config.COMPILE and jit.available() else None
+    if not config.COMPILE or not jit.available():
+        return None
+    try:
+        return Pending(graph, results, inputs)
+    except RuntimeError:  # the process ends
+        return None
 
 
 def now(graph: Graph, results, inputs: list) -> Machine | None:
@@ -69,18 +87,21 @@ def now(graph: Graph, results, inputs: list) -> Machine | None:
 
 
 def _before_fork() -> None:
+    jit.MAKING.acquire()
     jit.LOCK.acquire()
 
 
 def _after_fork_here() -> None:
     jit.LOCK.release()
+    jit.MAKING.release()
 
 
 def _after_fork_in_child() -> None:
-    """The child has no compiler thread; what it waited for is compiled anew."""
-    global _workers, _lock
+    """The child has no compiler thread; what it waited for is compiled anew (Pending)."""
+    global _workers, _lock, _forks
     _workers, _lock = None, threading.Lock()
-    jit.LOCK.release()
+    _forks += 1
+    _after_fork_here()
 
 
 if hasattr(os, "register_at_fork"):

@@ -32,6 +32,8 @@ from typing import Any
 
 import numpy as np
 
+from .loops import FOLDS, NAMES, check_operation, name_of, require_that
+
 
 class Symbolic:
     """An array that is not there yet (compiler/symbolic.py): what the NumPy meaning of a primitive gets when it is compiled."""
@@ -296,3 +298,165 @@ def composed(inner_shape, inner_strides, shape, strides, offset: int):
     if any(t >= n for t, (n, _) in zip(top, dims)) or any(t < 0 for t in low):
         return None
     return tuple(out), start
+
+
+# --- what a graph must be ------------------------------------------------------------------------------------------
+
+
+def verify(graph: Arrays) -> Arrays:
+    """The graph, if each node is what its kind and operands say; else raises ir.loops.Malformed."""
+    for i, n in enumerate(graph.nodes):
+        require_that(n.id == i, f"node {i} has the number {n.id}")
+        require_that(all(a.id < i and graph.nodes[a.id] is a for a in n.args), f"operands that come later: {n}")
+        require_that(n.kind in CHECKS, f"a kind that there is not: {n}")
+        require_that(all(type(d) is int and d >= 0 for d in n.shape), f"sizes of dims: {n}")
+        if n.kind not in ("input", "view", "window", "call"):
+            require_that(_known(n.dtype), f"a dtype that kernels do not have: {n}")
+        CHECKS[n.kind](n)
+    for n in graph.required:
+        require_that(n.op == "require" and graph.nodes[n.id] is n, f"what is checked is no check: {n}")
+    return graph
+
+
+def reach(shape, strides, offset: int) -> tuple[int, int]:
+    """The first and the last element of a strided read."""
+    low = offset + sum(min(0, s * (n - 1)) for n, s in zip(shape, strides))
+    return low, offset + sum(max(0, s * (n - 1)) for n, s in zip(shape, strides))
+
+
+def _known(d: np.dtype) -> bool:
+    return d.kind == "b" or d.str[1:] in NAMES and d.isnative
+
+
+def _within(n: Node, shape, strides, offset: int, size: int) -> None:
+    require_that(len(shape) == len(strides), f"as many strides as dims: {n}")
+    low, high = reach(shape, strides, offset)
+    require_that(0 in shape or (low >= 0 and high < size), f"it reaches from {low} to {high} of {size} elements: {n}")
+
+
+def _source(n: Node) -> None:
+    require_that(not n.args, f"a source has no operands: {n}")
+    if n.kind == "input":
+        require_that(len(n.shape) == 1 and len(n.extra) == 2, f"memory of one dim: {n}")
+    elif n.kind == "number":
+        require_that(n.shape == () and WEAK.get(n.weak) == n.dtype, f"a Python number: {n}")
+    elif isinstance(n.extra, np.ndarray):
+        require_that(n.extra.shape == n.shape and n.extra.dtype == n.dtype, f"a known array: {n}")
+    else:
+        require_that(n.shape == () and type(n.extra) in WEAK, f"a known number: {n}")
+
+
+def _map(n: Node) -> None:
+    require_that(n.shape == np.broadcast_shapes(*[a.shape for a in n.args]), f"a shape that operands do not have: {n}")
+    require_that(all(_known(a.dtype) for a in n.args), f"operands of dtypes that kernels do not have: {n}")
+    check_operation(n.op, [name_of(a.dtype) for a in n.args], name_of(n.dtype))
+
+
+def _reduce(n: Node) -> None:
+    (x,) = n.args
+    axes = n.extra
+    require_that(axes and tuple(sorted(set(axes))) == axes and axes[0] >= 0, f"axes: {n}")
+    require_that(axes[-1] < len(x.shape), f"axes that there are not: {n}")
+    require_that(n.shape == tuple(d for i, d in enumerate(x.shape) if i not in axes), f"a reduction's shape: {n}")
+    kinds = FOLDS.get(n.op, "")
+    kind = "i" if n.dtype.kind == "u" else n.dtype.kind
+    require_that(n.dtype == x.dtype and kind in kinds, f"a reduction of that dtype: {n}")
+
+
+def _view(n: Node) -> None:
+    (x,) = n.args
+    strides, offset = n.extra
+    require_that(x.kind not in ("view", "window"), f"a view of a view: {n}")
+    require_that(n.dtype == x.dtype, f"a view of another dtype: {n}")
+    if not (x.kind == "input" and x.extra[1]):  # memory of unknown length
+        _within(n, n.shape, strides, offset, x.size)
+
+
+def _matmul(n: Node) -> None:
+    a, b = n.args
+    require_that(a.dtype == b.dtype == n.dtype and n.dtype.kind == "f", f"a product's dtypes: {n}")
+    require_that(min(len(a.shape), len(b.shape)) >= 2 and a.shape[-1] == b.shape[-2], f"a product's operands: {n}")
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    require_that(n.shape == (*batch, a.shape[-2], b.shape[-1]), f"a product's shape: {n}")
+
+
+def _take(n: Node) -> None:
+    x, index = n.args
+    require_that(index.dtype == np.int64 and len(x.shape) >= 1 and n.dtype == x.dtype, f"rows by number: {n}")
+    require_that(n.shape == (*index.shape, *x.shape[1:]), f"the shape of rows by number: {n}")
+
+
+def _place(n: Node, memory: Node, shape, place: Node, extra) -> None:
+    """A strided part of memory at a place that is data."""
+    strides, start, greatest, reaches = extra
+    require_that(place.kind == "number" and place.dtype == np.int64, f"a place that is no number: {n}")
+    low, high = reach(shape, strides, start)
+    require_that(len(shape) == len(strides) and (0 in shape or low >= 0), f"it reaches to {low}: {n}")
+    if greatest is None:
+        require_that(memory.kind == "input" and memory.extra[1], f"memory of a known length: {n}")
+        require_that(0 in shape or high < reaches, f"it reaches to {high}: {n}")
+    else:
+        require_that(0 in shape or high + greatest < memory.size, f"it reaches to {high + greatest}: {n}")
+
+
+def _window(n: Node) -> None:
+    memory, place = n.args
+    require_that(n.dtype == memory.dtype and memory.kind not in ("view", "window"), f"a window of a view: {n}")
+    _place(n, memory, n.shape, place, n.extra)
+
+
+def _scatter(n: Node) -> None:
+    base, rows, index = n.args
+    require_that(n.op in (*FOLDS, "set") and type(n.extra) is int and n.extra >= 1, f"rows put: {n}")
+    require_that(index.dtype == np.int64 and rows.dtype == base.dtype == n.dtype, f"rows put: {n}")
+    require_that(len(rows.shape) == 2 and index.shape == rows.shape[:1] and base.shape == n.shape, f"rows put: {n}")
+
+
+def _scan(n: Node) -> None:
+    (x,) = n.args
+    require_that(n.op in FOLDS and x.dtype == n.dtype and x.shape == n.shape, f"a running reduction: {n}")
+    require_that(0 <= n.extra < len(n.shape), f"an axis that there is not: {n}")
+
+
+def _empty(n: Node) -> None:
+    require_that(not n.args, f"memory without operands: {n}")
+
+
+def _call(n: Node) -> None:
+    call, k = n.extra
+    lay = call.spec.outs[k]
+    require_that(n.dtype == lay.dtype.np and (lay.flat or n.shape == tuple(lay.shape)), f"a call's result: {n}")
+
+
+def _put(n: Node) -> None:
+    base, value, *place = n.args
+    strides, offset, *_ = n.extra
+    require_that(base.shape == n.shape and base.dtype == value.dtype == n.dtype, f"a part put into an array: {n}")
+    if place:
+        _place(n, base, value.shape, place[0], n.extra)
+    else:
+        _within(n, value.shape, strides, offset, n.size)
+    end = 0
+    for s, d in sorted((abs(s), d) for d, s in zip(value.shape, strides) if d > 1):
+        require_that(s > end, f"elements that overlap: {n}")
+        end += s * (d - 1)
+
+
+def _conv(n: Node) -> None:
+    require_that(n.op in ("conv", "conv_input", "conv_weight"), f"a convolution that there is not: {n}")
+    require_that(all(a.dtype == n.dtype and len(a.shape) == 4 for a in (*n.args, n)), f"a convolution's operands: {n}")
+    a, b = n.args
+    x, w, y = {"conv": (a, b, n), "conv_input": (n, b, a), "conv_weight": (b, n, a)}[n.op]
+    stride, padding, dilation, groups = n.extra
+    require_that(x.shape[0] == y.shape[0] and w.shape[1] * groups == x.shape[1], f"a convolution's channels: {n}")
+    require_that(w.shape[0] == y.shape[1] and w.shape[0] % groups == 0, f"a convolution's features: {n}")
+    for d, (step, (low, high), apart) in enumerate(zip(stride, padding, dilation, strict=True), 2):
+        rest = x.shape[d] + low + high - apart * (w.shape[d] - 1) - 1
+        require_that(y.shape[d] <= rest // step + 1, f"a convolution's sizes: {n}")
+
+
+CHECKS = {
+    "input": _source, "number": _source, "const": _source, "map": _map, "reduce": _reduce, "view": _view,
+    "matmul": _matmul, "take": _take, "window": _window, "scatter": _scatter, "call": _call, "put": _put,
+    "conv": _conv, "scan": _scan, "empty": _empty,
+}  # fmt: skip

@@ -72,13 +72,16 @@ class Plan:
         return self.program.run(w.inputs, w.scalars)
 
     def visit(self, w: Walk) -> None:
-        """Counts a visit. Compiling begins a visit before the one at which the compiled program takes over, and is then
+        """Counts a visit. Compiling begins half way to the visit at which the compiled program takes over, and is then
         waited for."""
         self.visits += 1
-        if not config.COMPILE or self.visits < config.COMPILE_AT - 1:
+        if not config.COMPILE or self.visits not in (config.COMPILE_AT, config.COMPILE_AT // 2):
             return
-        from ..compiler import later
-
+        try:
+            from ..compiler import later
+        except RuntimeError:  # the process is ending: no thread can be begun
+            config.COMPILE = False
+            return
         if self.visits == config.COMPILE_AT:
             self.machine = (
                 later.now(self.graph, self.program.results, w.inputs) if self.pending is None else self.pending.result()

@@ -22,10 +22,15 @@ from ... import config
 MAX_FILES = 20_000  # objects on disk; the oldest go first
 
 LOCK = threading.Lock()  # held while something is compiled; a fork waits for it
+leaving = False  # the process ends: nothing new is compiled
 _addresses: dict[str, int] = {}  # hash of the IR -> the function
 _count = itertools.count()
 _state: Any = None
-_made = threading.Lock()
+MAKING = threading.Lock()  # held while the compiler itself is made; a fork waits for it too
+
+
+class Leaving(Exception):
+    """The process ends."""
 
 
 class _Compiler:
@@ -97,16 +102,21 @@ class _Compiler:
     def _write(self, key: str, code: bytes) -> None:
         if self.folder is None or not self.writes:
             return
+        unfinished: Path | None = None
         try:
             place = self.folder / key[:2]
             place.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=place, delete=False) as f:
+                unfinished = Path(f.name)
                 f.write(hashlib.sha256(code).digest() + code)
             os.replace(f.name, place / key)
+            unfinished = None
             if self.compiled % 256 == 1:
                 _trim(self.folder)
         except OSError:
             self.writes = False  # a full or read-only disk: this process goes on without
+            if unfinished is not None:
+                unfinished.unlink(missing_ok=True)
 
 
 VERSION = 1  # of what the renderer means by its IR
@@ -148,7 +158,7 @@ def available() -> bool:
 def compiler() -> _Compiler:
     global _state
     if _state is None:
-        with _made:
+        with MAKING:
             if _state is None:
                 _state = _Compiler()
     return _state
@@ -162,6 +172,8 @@ def functions(ir: str, names: list[str]) -> dict[str, int]:
         known = {n: _addresses.get(f"{key} {n}", 0) for n in names}
         if all(known.values()):
             return known
+        if leaving:
+            raise Leaving
         made = c.link(c.object_code(ir, key), names)
         for n, a in made.items():
             _addresses[f"{key} {n}"] = a

@@ -1,14 +1,14 @@
 """Kernels of the loop language as LLVM IR text.
 
 Everything is a vector of 16 lanes, also the last few elements, which are masked; so bits depend neither on the machine
-nor on where an element lies. No fast-math flags. A sum has one accumulator of 16 lanes for each 4096 elements, and one
-for those; lanes are added as a tree. The kernel is `void name(ptr table, ptr row)`; see ir/loops.py for the row."""
+nor on where an element lies. No fast-math flags. A sum has one accumulator of 16 lanes for each 2048 elements (or 128
+rows), and one for those, which keeps what rounding loses beside it; lanes are added as a tree. The kernel is `void name(ptr table, ptr row)`; see ir/loops.py for the row."""
 
 from __future__ import annotations
 
 import struct
 
-from ...ir.loops import LANES, Kernel, Statement
+from ...ir.loops import CHUNK, LANES, PART, Kernel, Statement
 from . import vector_math
 
 SCALAR = {
@@ -23,8 +23,6 @@ SCALAR = {
 }
 BYTES = {"bool": 1, "u8": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "f32": 4, "f64": 8}
 SUFFIX = {"bool": "i1", "u8": "i8", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64", "f32": "f32", "f64": "f64"}
-CHUNK = 4096  # neighbours that are added up in one accumulator of 16 lanes
-PART = 128  # rows that are, where rows are added up
 
 FLOAT_BINARY = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 INT_BINARY = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
@@ -208,6 +206,7 @@ class Render(Writer):
         self.kernel = kernel
         self.name = name
         self.slots: list[str] = []  # allocas
+        self.lost: dict[str, str] = {}  # sum -> what rounding has lost of it
         self.field = 0
         self.dtypes = [s.dtype for s in kernel.body]
         self.alike = self._alike()
@@ -302,16 +301,15 @@ class Render(Writer):
         if k.loops[vector] == "k":  # vectors of results: the reduced loops run inside
 
             def block(j: str) -> None:
-                totals = self.accumulators()
+                totals = self.totals()
                 self.nest(reduced[:-1], here, lambda at: self.column(reduced, at, j, size, totals))
                 for (_, v, a), slot in zip(k.folds, totals):
                     d = self.dtypes[v]
-                    value = self.let(f"load {vec(d)}, ptr {slot}")
-                    self.store(here[a], a, value, d, j, self.mask(j, size))
+                    self.store(here[a], a, self.total(d, slot), d, j, self.mask(j, size))
 
             self.loop("0", size, LANES, block)
             return
-        totals = self.accumulators()
+        totals = self.totals()
 
         def row(at: list[str]) -> None:
             def chunk(c: str) -> None:
@@ -322,10 +320,9 @@ class Render(Writer):
             self.loop("0", size, CHUNK, chunk)
 
         self.nest(reduced, here, row)
-        for (op, v, a), total in zip(k.folds, totals):
-            self.put_scalar(
-                here[a], a, self.across(op, self.dtypes[v], self.let(f"load {vec(self.dtypes[v])}, ptr {total}"))
-            )
+        for (op, v, a), slot in zip(k.folds, totals):
+            d = self.dtypes[v]
+            self.put_scalar(here[a], a, self.across(op, d, self.total(d, slot)))
 
     def column(self, reduced: list[int], here: list[str], j: str, size: str, totals: list[str]) -> None:
         """One block of results: the innermost reduced loop in parts, each with sums of its own."""
@@ -357,7 +354,43 @@ class Render(Writer):
 
     def gather_up(self, parts: list[str], totals: list[str]) -> None:
         for (op, v, _), part, total in zip(self.kernel.folds, parts, totals):
-            self.fold(op, self.dtypes[v], total, self.let(f"load {vec(self.dtypes[v])}, ptr {part}"))
+            d = self.dtypes[v]
+            value = self.let(f"load {vec(d)}, ptr {part}")
+            if total in self.lost:
+                self.add(d, total, value)
+            else:
+                self.fold(op, d, total, value)
+
+    def add(self, d: str, total: str, value: str) -> None:
+        """total += value, and what rounding loses (Knuth, The Art of Computer Programming 2, 4.2.2) is added up apart."""
+        t = vec(d)
+        old = self.let(f"load {t}, ptr {total}")
+        new = self.let(f"fadd {t} {old}, {value}")
+        part = self.let(f"fsub {t} {new}, {old}")
+        left = self.let(f"fsub {t} {old}, {self.let(f'fsub {t} {new}, {part}')}")
+        right = self.let(f"fsub {t} {value}, {part}")
+        self.put(f"store {t} {new}, ptr {total}")
+        self.fold("sum", d, self.lost[total], self.let(f"fadd {t} {left}, {right}"))
+
+    def totals(self) -> list[str]:
+        """Accumulators; those of sums of floats with a place for what rounding loses."""
+        slots = self.accumulators()
+        for (op, v, _), slot in zip(self.kernel.folds, slots):
+            d = self.dtypes[v]
+            if op == "sum" and is_float(d):
+                self.lost[slot] = self.slot(vec(d), "zeroinitializer")
+        return slots
+
+    def total(self, d: str, slot: str) -> str:
+        """What has been added up; what was lost is none beside infinities."""
+        t = vec(d)
+        value = self.let(f"load {t}, ptr {slot}")
+        if slot not in self.lost:
+            return value
+        lost = self.let(f"load {t}, ptr {self.lost[slot]}")
+        both = self.let(f"fadd {t} {value}, {lost}")
+        none = self.test("isnan", lost, d)
+        return self.let(f"select <{LANES} x i1> {none}, {t} {value}, {t} {both}")
 
     def accumulators(self) -> list[str]:
         return [
