@@ -4,6 +4,7 @@ each primitive is followed (symbolic.py). What cannot be followed stays a call o
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from ..ir.shapes import Layout
 from ..ir.special import CAST, CUSTOM, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, UNREAD, WRITE, ZEROS
 from .functions import FUNCTIONS  # noqa: F401  (filled there)
 from .symbolic import DTYPES, Array, Opaque, broadcast, cast, constant, filled, node_of, overlap, put, reduce
+
+MAX_ARRAYS = 2000  # that one operation may become: compiling more takes longer than it saves
 
 
 class Uncompilable(Exception):
@@ -77,10 +80,17 @@ class Expansion:
         if spec.op is CUSTOM:
             return args[: len(spec.outs)]
         if not spec.effect:
+            graph = self.arrays
+            before = len(graph.required), dict(graph.places)
+            graph.limit = len(graph.nodes) + MAX_ARRAYS
             try:
                 return self._follow(spec, args)
             except (Opaque, TypeError, AttributeError, ValueError, IndexError, NotImplementedError) as e:
                 self.reasons[spec] = e
+                del graph.required[before[0] :]
+                graph.places = before[1]
+            finally:
+                graph.limit = sys.maxsize
         return self._call(spec, args)
 
     def _call(self, spec: Spec, args: list[Node]) -> list[Node]:
@@ -135,12 +145,14 @@ class Expansion:
 
 
 class Call:
-    """A step that stays a call: the Spec's function of arrays."""
+    """A step that stays a call: the Spec's function of arrays, or what its operation has for compiled programs."""
 
-    __slots__ = ("spec", "number", "outs")
+    __slots__ = ("spec", "run", "number", "outs")
 
     def __init__(self, spec: Spec, number: int):
         self.spec = spec
+        native = spec.op.native if isinstance(spec.op, Primitive) else None
+        self.run = spec.exe if native is None else native(spec) or spec.exe
         self.number = number
         self.outs: list[Node] = []
 

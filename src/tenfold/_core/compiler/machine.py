@@ -183,7 +183,7 @@ class Machine:
     def _call(self, step: CallStep, inputs, scalars, made, called) -> None:
         operands = [self._array(p, inputs, scalars, made, called) for p in step.operands]
         with np.errstate(all="ignore"):
-            values = step.call.spec.exe(*operands)
+            values = step.call.run(*operands)
         if step.call.spec.tree is None:
             values = (values,)
         for k, b in step.results:

@@ -582,6 +582,14 @@ def put(graph: Arrays, base: Node, value: Node, strides: tuple, offset: int, pla
         return graph.reshape(value, base.shape)
     if low < 0 or high >= base.size or place is not None and (bound < 0 or bound + high >= base.size):
         raise Opaque("a write outside its storage")
+    for d, s in enumerate(strides):  # forwards
+        if s < 0:
+            own = contiguous(value.shape)
+            n = value.shape[d]
+            turned = tuple(-t if e == d else t for e, t in enumerate(own))
+            value = graph.view(value, value.shape, turned, (n - 1) * own[d])
+            offset += s * (n - 1)
+    strides = tuple(abs(s) for s in strides)
     if place is None:
         return graph.make("put", None, (base, value), base.shape, base.dtype, (tuple(strides), offset, None, 0))
     extra = (tuple(strides), offset, bound, reach)

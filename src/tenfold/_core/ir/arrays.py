@@ -28,6 +28,8 @@ Equal nodes are one node. `text` prints a graph."""
 from __future__ import annotations
 
 import functools
+import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -125,6 +127,7 @@ class Arrays:
     def __init__(self):
         self.nodes: list[Node] = []
         self._known: dict = {}
+        self.limit = sys.maxsize  # of nodes: NotImplementedError beyond that
         self.required: list[Node] = []  # checks: bools that have to be true
         self.places: dict = {}  # checks: numbers that are data, with the greatest that each may be (the least is 0)
 
@@ -133,6 +136,8 @@ class Arrays:
         known = (kind, op, tuple([a.id for a in args]), shape, dtype, extra if key is None else key, weak)
         found = self._known.get(known)
         if found is None:
+            if len(self.nodes) >= self.limit:
+                raise NotImplementedError("too many arrays")
             found = self._known[known] = Node(len(self.nodes), kind, op, args, shape, dtype, extra)
             found.weak = weak
             self.nodes.append(found)
@@ -186,6 +191,19 @@ class Arrays:
         one is copied."""
         if x.shape == tuple(shape) and offset == 0 and tuple(strides) == contiguous(shape):
             return x
+        if x.kind == "put":
+            for _ in range(MAX_PIECES):  # what is read may be a piece, or lie beside the pieces
+                if x.kind != "put" or len(x.args) != 2:
+                    break
+                v, (own, start) = x.args[1], x.extra[:2]
+                if start == offset and _same(v.shape, own, shape, strides):
+                    return self.reshape(v, tuple(shape))
+                read, piece = box(x.shape, shape, strides, offset), box(x.shape, v.shape, own, start)
+                if read is None or piece is None or not _apart(read, piece):
+                    break
+                x = x.args[0]
+            if x.kind != "put":
+                return self.view(x, shape, strides, offset)
         if x.kind in ("view", "window"):
             found = composed(x.shape, x.extra[0], shape, strides, offset)
             if found is None:
@@ -206,6 +224,7 @@ class Arrays:
         return "\n".join(map(repr, self.nodes))
 
 
+MAX_PIECES = 64  # that a view of an array with pieces looks at
 WEAK = {bool: np.dtype("?"), int: np.dtype("i8"), float: np.dtype("f8")}
 
 
@@ -223,17 +242,18 @@ def is_zeros(x: Node) -> bool:
     return x.kind == "const" and not x.shape and x.extra == 0
 
 
-def box(base: tuple, shape: tuple, strides: tuple, offset: int) -> list[tuple[int, int]] | None:
-    """The first and last place along each dim of contiguous memory that a strided part reaches; None where it is no box."""
+def box(base: tuple, shape: tuple, strides: tuple, offset: int) -> list[tuple[int, int, int]] | None:
+    """The first and last place and the step along each dim of contiguous memory that a strided part reaches; None where it
+    is no box."""
     own = contiguous(base)
     at = []
     for step in own:
         place, offset = divmod(offset, step)
-        at.append((place, place))
+        at.append((place, place, 0))
     for n, s in zip(shape, strides):
         if n == 1:
             continue
-        d = next((d for d, step in enumerate(own) if s and s % step == 0 and base[d] != 1), None)
+        d = next((d for d, step in enumerate(own) if s > 0 and s % step == 0 and base[d] != 1), None)
         if d is None or at[d][1] != at[d][0]:
             return None
         last = at[d][0] + s // own[d] * (n - 1)
@@ -241,12 +261,12 @@ def box(base: tuple, shape: tuple, strides: tuple, offset: int) -> list[tuple[in
             if s != own[d] or at[d][0] or n % base[d] or not d or at[d - 1][1] != at[d - 1][0]:
                 return None
             rows = n // base[d]
-            at[d] = (0, base[d] - 1)
-            at[d - 1] = (at[d - 1][0], at[d - 1][0] + rows - 1)
+            at[d] = (0, base[d] - 1, 1)
+            at[d - 1] = (at[d - 1][0], at[d - 1][0] + rows - 1, 1)
             if at[d - 1][1] >= base[d - 1]:
                 return None
             continue
-        at[d] = (at[d][0], last)
+        at[d] = (at[d][0], last, s // own[d])
     return at
 
 
@@ -260,7 +280,13 @@ def _pieces(x: Node) -> list | None:
 
 
 def _apart(x, y) -> bool:
-    return any(a[1] < b[0] or b[1] < a[0] for a, b in zip(x, y))
+    return any(a[1] < b[0] or b[1] < a[0] or (a[0] - b[0]) % (math.gcd(a[2], b[2]) or 1) != 0 for a, b in zip(x, y))
+
+
+def _same(shape, strides, other, others) -> bool:
+    """Whether two strided reads from one place are the same elements in the same order."""
+    a, b = [[(n, t) for n, t in zip(*x) if n != 1] for x in ((shape, strides), (other, others))]
+    return a == b
 
 
 def composed(inner_shape, inner_strides, shape, strides, offset: int):

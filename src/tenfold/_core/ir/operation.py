@@ -260,6 +260,7 @@ class Primitive(Operation):
         self.rule = rule
         self.kernel = kernel
         self.raw = raw  # it moves elements without computing: half types need no conversion
+        self.native: Callable[[Spec], Callable | None] | None = None  # in compiled programs: a function of arrays
         self.compute: Callable[[Spec], dtype] | None = None  # element-wise: the dtype that operands are converted to
         self.differentiable = differentiable
 

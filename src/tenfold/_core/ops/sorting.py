@@ -14,7 +14,7 @@ from .creation import tensor
 from .declare import function, operation, primitive, scalar_name
 from .extremes import scattered
 from .reduction import one_dim, stored
-from .tie_order import BUDGET, sort_order, top_order
+from .tie_order import BUDGET, SMALL, sort_order, top_order
 
 # --- sort -----------------------------------------------------------------------------------------------------
 
@@ -60,6 +60,47 @@ def sort_along(input, dim, descending, stable):
     if not stable:
         places = sort_order(x, places, dim)
     return np.take_along_axis(x, places, dim), places
+
+
+def _native_order(lay: Layout):
+    """What sorts rows of that dtype by machine code, or None."""
+    if lay.dtype.half:
+        return None
+    from ..backends.cpu import sort_rows
+
+    return sort_rows.of(lay.dtype.np)
+
+
+def _lines(x: np.ndarray, dim: int) -> np.ndarray:
+    moved = np.moveaxis(x, dim, -1)
+    return np.ascontiguousarray(moved).reshape(-1, x.shape[dim])
+
+
+def _sort_native(spec):
+    """Machine code sorts the rows; few rows with ties are arranged anew as `sort_order` does."""
+    _, dim, descending, stable = spec.static
+    lay = spec.lays[0]
+    order = _native_order(lay) if lay.numel >= NATIVE_FROM and lay.ndim else None
+    if order is None:
+        return None
+
+    def run(x):
+        rows = _lines(x, dim)
+        n = rows.shape[1]
+        values, places, tied = order(rows, descending)
+        if not stable and n > SMALL:
+            ties = np.flatnonzero(tied)
+            if 0 < len(ties) * n <= BUDGET:
+                places[ties] = again = sort_order(rows[ties], places[ties], 1)
+                values[ties] = np.take_along_axis(rows[ties], again, 1)
+        shape = np.moveaxis(x, dim, -1).shape
+        return np.moveaxis(values.reshape(shape), -1, dim), np.moveaxis(places.reshape(shape), -1, dim)
+
+    return run
+
+
+sort_along.operation.native = _sort_native
+NATIVE_FROM = 512  # elements from which that pays
 
 
 def _flag(name: str, what: str, x) -> bool:
@@ -129,6 +170,33 @@ def _topk_of_many(x, k, dim, largest):
     values = np.take_along_axis(x, kept, dim)
     order = order_of(values, dim, largest)
     return np.take_along_axis(values, order, dim), np.take_along_axis(kept, order, dim)
+
+
+def _topk_native(spec):
+    """The same for the first k, where they are sorted apart; ties at the border are left to NumPy."""
+    _, k, dim, largest = spec.static
+    lay = spec.lays[0]
+    n = lay.shape[dim] if lay.ndim else 0
+    many = n >= 64 and 0 < k <= n // 4 and lay.numel > BUDGET
+    order = _native_order(lay) if many else None
+    if order is None:
+        return None
+
+    def run(x):
+        values, places, tied = order(_lines(x, dim), largest)
+        if tied.any():
+            first = values[tied]
+            a, b = first[:, k - 1], first[:, k]
+            if ((a == b) | (a != a) & (b != b)).any():
+                return spec.exe(x)
+        shape = (*np.moveaxis(x, dim, -1).shape[:-1], k)
+        cut = values[:, :k].reshape(shape), places[:, :k].reshape(shape)
+        return np.moveaxis(cut[0], -1, dim), np.moveaxis(cut[1], -1, dim)
+
+    return run
+
+
+_topk.operation.native = _topk_native
 
 
 @operation(out=True)
