@@ -187,6 +187,11 @@ def _bags_rule(offsets: Layout, n: int, last: bool) -> tuple[Layout, Layout]:
 
 
 def check_offsets(offsets: np.ndarray, n: int) -> None:
+    if isinstance(offsets, Symbolic):
+        required(offsets[:1] == 0)
+        required(offsets[-1:] <= n)
+        required(offsets[1:] >= offsets[:-1])
+        return
     if offsets.size and offsets[0] != 0:
         raise RuntimeError(
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0."
@@ -200,11 +205,17 @@ def check_offsets(offsets: np.ndarray, n: int) -> None:
         raise RuntimeError(f"embedding_bag: offsets must not decrease, but got {offsets.tolist()}")
 
 
+COMPARED = 1 << 20  # pairs of a place and an offset up to which compiled programs compare them all
+
+
 @primitive(rule=_bags_rule, differentiable=False, name="_bag_numbers")
 def _bag_numbers(offsets, n, last):
     """The bag that each index is in, and whether it is in any."""
     check_offsets(offsets, n)
-    bags = np.searchsorted(offsets, np.arange(n), side="right") - 1
+    if isinstance(offsets, Symbolic) and n * offsets.size <= COMPARED:
+        bags = (offsets[None] <= np.arange(n)[:, None]).sum(1) - 1
+    else:
+        bags = np.searchsorted(offsets, np.arange(n), side="right") - 1
     count = offsets.size - bool(last)
     inside = (bags >= 0) & (bags < count)
     return np.where(inside, bags, 0), inside
