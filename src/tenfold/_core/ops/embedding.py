@@ -213,7 +213,7 @@ def _bag_numbers(offsets, n, last):
     """The bag that each index is in, and whether it is in any."""
     check_offsets(offsets, n)
     if isinstance(offsets, Symbolic) and n * offsets.size <= COMPARED:
-        bags = (offsets[None] <= np.arange(n)[:, None]).sum(1) - 1
+        bags = (offsets[None] <= np.arange(n)[:, None]).sum(1) - 1  # type: ignore[index]
     else:
         bags = np.searchsorted(offsets, np.arange(n), side="right") - 1
     count = offsets.size - bool(last)
