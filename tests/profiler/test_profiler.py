@@ -8,8 +8,8 @@ import warnings
 import pytest
 
 import tenfold as torch
-from tenfold._core import config
 from tenfold import nn
+from tenfold._core import config
 from tenfold.profiler import ProfilerAction, ProfilerActivity, profile, record_function, schedule
 
 VISITS = 3

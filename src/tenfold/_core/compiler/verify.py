@@ -32,7 +32,9 @@ def verify(r: Recipe) -> Recipe:
         reads, writes = STEPS[type(step)](step, r)
         reads, writes = [_whole(b) for b in reads], [_whole(b) for b in writes]
         for b in reads:
-            require_that(b.kind in GIVEN or b.entry in written or not _size(b, r), f"{where} reads {b} before it is written")
+            require_that(
+                b.kind in GIVEN or b.entry in written or not _size(b, r), f"{where} reads {b} before it is written"
+            )
         for b in writes:
             require_that(b.kind in MADE, f"{where} writes {b}")
             require_that(all(b is not x for x in reads), f"{where} reads and writes {b}")

@@ -13,6 +13,7 @@ pytest.importorskip("llvmlite")
 
 from tenfold._core import config
 from tenfold._core.backends.cpu import jit
+from tenfold._core.compiler import later
 
 SOURCE = Path(__file__).resolve().parents[4] / "src"
 IR = "define i64 @{name}(i64 %x) {{\n  %y = add i64 %x, {number}\n  ret i64 %y\n}}\n"
@@ -21,6 +22,7 @@ IR = "define i64 @{name}(i64 %x) {{\n  %y = add i64 %x, {number}\n  ret i64 %y\n
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """A compiler with a folder of its own: `cache(setting)` makes one, as a new process would."""
+    later._pool().submit(int).result()  # what other tests have begun to compile is done
 
     def made(setting=None):
         monkeypatch.setattr(config, "CACHE", str(tmp_path / "kernels") if setting is None else setting)
@@ -138,6 +140,7 @@ for n in range(1, 9):
         y = (y * 2 + 1).exp().tanh()
     assert y.sum().item() >= 0
 from tenfold._core.backends.cpu import jit
+from tenfold._core.compiler import later
 print(jit._state.compiled, jit._state.loaded)
 """
 
