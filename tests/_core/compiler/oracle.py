@@ -179,6 +179,9 @@ def compared(native=True):
                 counts["uncompiled"] += 1
                 counts[f"uncompiled: {e}"] += 1
                 return want
+            except Exception as e:  # raised here, it would leave the walk as it is, and come again with the next
+                differences.append(f"{type(e).__name__}: {e}\n{plan.graph.text()}")
+                return want
             try:
                 got = made.run(w.inputs, w.scalars)
             except Fallback:

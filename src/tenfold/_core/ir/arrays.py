@@ -419,7 +419,7 @@ def _place(n: Node, memory: Node, shape, place: Node, extra) -> None:
     low, high = reach(shape, strides, start)
     require_that(len(shape) == len(strides) and (0 in shape or low >= 0), f"it reaches to {low}: {n}")
     if greatest is None:
-        require_that(memory.kind == "input" and memory.extra[1], f"memory of a known length: {n}")
+        require_that(memory.kind == "input", f"memory that is no input: {n}")
         require_that(0 in shape or high < reaches, f"it reaches to {high}: {n}")
     else:
         require_that(0 in shape or high + greatest < memory.size, f"it reaches to {high + greatest}: {n}")
