@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .native_text import BYTES, ELEMENTS, Function, Number
 
-BLOCK = 512  # values of k in a chain; part of the meaning of a product, so never to be tuned to a machine
+BLOCK = 128  # values of k in a chain; part of the meaning of a product, so never to be tuned to a machine
 ROWS_BLOCK = 512  # bytes: so long is the part of a column of A that is used again and again from the second cache
 COLS_BLOCK = 1920  # bytes: so long is the part of a row of B that is packed at a time
 LANES = 64
