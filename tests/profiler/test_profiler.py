@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import warnings
+from importlib.util import find_spec
 
 import pytest
 
@@ -13,6 +14,7 @@ from tenfold._core import config
 from tenfold.profiler import ProfilerAction, ProfilerActivity, profile, record_function, schedule
 
 VISITS = 3
+compiles = pytest.mark.skipif(find_spec("llvmlite") is None, reason="kernels are compiled with llvmlite")
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +65,7 @@ def test_operations_are_counted_at_the_first_visit(step):
     assert "interpreted program" in found and "compiled program" not in found
 
 
+@compiles
 def test_operations_lie_in_kernels_and_kernels_in_the_program(step):
     prof = compiled(step)
     found = rows(prof)
@@ -132,6 +135,7 @@ def test_rows_are_sorted_and_limited(step):
     assert "ms" in averages.table(time_unit="ms") and "us" not in averages.table(time_unit="ms")
 
 
+@compiles
 def test_shapes_flops_memory_and_lines(step):
     prof = compiled(step, record_shapes=True, with_flops=True, profile_memory=True, with_stack=True)
     linear = [e for e in prof.events() if e.name == "aten::linear"]
@@ -205,6 +209,7 @@ def test_a_schedule():
         schedule(wait=0, warmup=1, active=0)
 
 
+@compiles
 def test_steps_of_a_schedule(step):
     ready = []
 
@@ -266,6 +271,7 @@ def test_a_program_that_fails_says_what_it_says_otherwise():
                 nn.functional.embedding(index, table).tolist()
 
 
+@compiles
 def test_a_chrome_trace_can_be_loaded(step, tmp_path):
     prof = compiled(step, record_shapes=True, with_stack=True)
     prof.add_metadata("note", "mine")

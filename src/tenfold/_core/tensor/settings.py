@@ -93,7 +93,11 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
     may differ between the two. With `mode` True it is compiled at the first visit."""
     global _deterministic, _warn_only
     _deterministic = bool(mode)
-    config.COMPILE_AT = 1 if _deterministic else config.COMPILE_AT_DEFAULT
+    at = 1 if _deterministic else config.COMPILE_AT_DEFAULT
+    if at != config.COMPILE_AT:
+        end_walk()
+        trim(tls.walk)  # what has been interpreted so far is compiled as well
+        config.COMPILE_AT = at
     _warn_only = bool(warn_only)
 
 
