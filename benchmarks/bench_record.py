@@ -18,7 +18,6 @@ from pathlib import Path
 
 import workloads
 
-HERE = Path(__file__).resolve().parent
 SIDES = ("tenfold", "torch")
 HIT = {  # workload: (title, unit, how many units a step has, the target as a sentence)
     "chained_adds": ("a + b, 100 chained and a read", "µs per operation", workloads.CHAIN, "at most 1.0 µs"),

@@ -7,12 +7,15 @@ import pytest
 from programs import WORKLOADS
 
 import tenfold
+from tenfold._core import config
 
 RECORDED = json.loads(Path(__file__).with_name("losses.json").read_text())
 
 
+@pytest.mark.parametrize("at", [1, 1000], ids=["compiled", "interpreted"])
 @pytest.mark.parametrize("name", WORKLOADS)
-def test_two_steps(name):
+def test_two_steps(name, at, monkeypatch):
+    monkeypatch.setattr(config, "COMPILE_AT", at)
     step = WORKLOADS[name].at(quick=True)(tenfold)
     assert [step(), step()] == pytest.approx(RECORDED[name], rel=10 * WORKLOADS[name].tolerance)
 

@@ -8,11 +8,13 @@ import pytest
 from random_programs import compare, drawing, executor, writing
 
 import tenfold
+from tenfold._core import config
 
 
 @pytest.mark.parametrize("seed", range(1000, 1100))
 @pytest.mark.filterwarnings("ignore")
-def test_eager_and_recorded_agree(seed):
+def test_eager_and_recorded_agree(seed, monkeypatch):
+    monkeypatch.setattr(config, "COMPILE_AT", 3)  # the third run of a path is compiled
     program = drawing.seeded(seed)
     with tenfold.debug.eager():
         eager = executor.run(program, tenfold, writing.STEPS)

@@ -19,3 +19,7 @@ def plural(n: int, word: str) -> str:
 
 def shape_text(shape) -> str:
     return "[" + ", ".join(str(int(n)) for n in shape) + "]"
+
+
+class Fallback(Exception):
+    """A compiled program cannot run, or a check of its has failed: this run is the interpreter's, which says what is wrong."""

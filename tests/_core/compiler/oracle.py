@@ -14,7 +14,8 @@ from tenfold._core.backends.numpy.interpreter import Program
 from tenfold._core.compiler import later, machine
 from tenfold._core.compiler.build import CallStep, ConvolutionStep, KernelStep, ProductStep, ScanStep, ScatterStep
 from tenfold._core.compiler.expand import Uncompilable
-from tenfold._core.compiler.machine import Fallback, Machine
+from tenfold._core.compiler.machine import Machine
+from tenfold._core.errors import Fallback
 from tenfold._core.trace import flush
 
 # Relative to the largest magnitude among the values of the program: sums of another order, functions of 2 ulp.

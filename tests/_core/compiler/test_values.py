@@ -257,3 +257,20 @@ def test_random_numbers_are_drawn_once(compiled_at_once):
     assert [(torch.rand(3) * 2).tolist() for _ in range(5)] == first
     torch.manual_seed(5)
     assert (torch.rand(15) * 2).tolist() == pytest.approx([x for row in first for x in row])
+
+
+@pytest.mark.parametrize("at", [1, 1000], ids=["compiled", "interpreted"])
+def test_a_mistake_after_a_draw_leaves_the_stream_where_it_was(at, monkeypatch):
+    """The program runs again to say what is wrong; it draws again the same numbers."""
+    monkeypatch.setattr(config, "COMPILE_AT", at)
+    table = torch.arange(8.0).reshape(4, 2)
+    for _ in range(3):
+        torch.manual_seed(1)
+        expected = torch.rand(5).tolist(), torch.randn(3).tolist()
+        torch.manual_seed(1)
+        drawn = torch.rand(3)
+        rows = torch.nn.functional.embedding(torch.tensor([0, 9]) + 0, table) * 2
+        with pytest.raises(IndexError):
+            rows.tolist()
+        assert drawn.tolist() == expected[0][:3] and torch.rand(2).tolist() == expected[0][3:]
+        assert torch.randn(3).tolist() == expected[1]

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from ..backends.cpu import jit
+from ..errors import Fallback
 from ..ir.graph import Graph
 from ..ir.loops import NAMES
 from ..ir.operation import Operation as Declared
 from ..ir.special import BACKWARD, BACKWARD_FROM, CUSTOM, ENTER_ALL, ENTRY, MODE
+from ..random import engine
 from .build import Buffer, CallStep, ConvolutionStep, KernelStep, ProductStep, ScanStep, ScatterStep
 from .expand import Uncompilable
 from .group import base_of, is_source, why_apart
@@ -419,11 +421,10 @@ def explain_run(end, graph: Graph, program, machine: Any, inputs, scalars) -> tu
     stepwise = Stepwise(graph, results, machine.sizes)
     try:
         env = stepwise.run(inputs, scalars)
-    except Exception as e:  # the interpreter says what is wrong, and where
+    except Fallback:  # the interpreter says what is wrong, and where
+        engine.put_back()
         env = program.run(inputs, scalars)
-        return env, interpreted(
-            end, graph, program, inputs, scalars, f"a check failed while it ran ({type(e).__name__})"
-        )
+        return env, interpreted(end, graph, program, inputs, scalars, "a check failed while it ran")
     path = compiled(end, graph, stepwise, stepwise.measure(inputs, scalars))
     path.seconds = _whole(machine, stepwise, inputs, scalars)
     return env, path

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..backends.cpu import convolution, entry, jit, matmul
 from ..backends.cpu.render import Render, Scan, Scatter, module
+from ..errors import Fallback
 from ..ir.graph import Graph
 from ..ir.loops import Access, Kernel, Statement
 from ..ir.special import flatten, strided
@@ -23,10 +24,6 @@ from .expand import Uncompilable
 
 FREE_THREADS = 1 << 16  # elements of a program from which on other threads may run meanwhile
 KINDS = {float: 0, int: 1, bool: 2}
-
-
-class Fallback(Exception):
-    """This run is the interpreter's: it will say what is wrong."""
 
 
 class _Arena(threading.local):
@@ -150,10 +147,13 @@ class Machine:
         go = self.go
         for part in self.parts:
             if type(part) is int:
-                status = go(part, inputs, scalars, made)
-                if status == 2:
-                    inputs = self._side_by_side(inputs)
+                try:
                     status = go(part, inputs, scalars, made)
+                    if status == 2:
+                        inputs = self._side_by_side(inputs)
+                        status = go(part, inputs, scalars, made)
+                except OverflowError as e:  # a number that 64 bits do not hold
+                    raise Fallback from e
                 if status:
                     raise Fallback
             else:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.numpy.interpreter import Program
+from ..errors import Fallback
 from ..ir.arrays import Node
 from ..ir.graph import Graph
 from ..ir.operation import Spec
@@ -18,7 +19,7 @@ from .build import Builder, CallStep, Recipe
 from .expand import Expansion
 from .group import Group
 from .lower import Lowering
-from .machine import NATIVE, Fallback, Machine
+from .machine import NATIVE, Machine
 
 
 class TracedPath(Lowering):
@@ -131,10 +132,13 @@ class Stepwise(Machine):
     def _enter(self, inputs: list, scalars: list) -> tuple[list, list]:
         """Puts inputs, numbers and new results in their places: inputs that lie as they should, results. Raises Fallback."""
         made = self._results(inputs, scalars)
-        status = self.go(self.parts[0], inputs, scalars, made)
-        if status == 2:
-            inputs = self._side_by_side(inputs)
+        try:
             status = self.go(self.parts[0], inputs, scalars, made)
+            if status == 2:
+                inputs = self._side_by_side(inputs)
+                status = self.go(self.parts[0], inputs, scalars, made)
+        except OverflowError as e:
+            raise Fallback from e
         if status:
             raise Fallback
         return inputs, made

@@ -30,6 +30,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,18 @@ class Symbolic:
     """An array that is not there yet (compiler/symbolic.py): what the NumPy meaning of a primitive gets when it is compiled."""
 
     __slots__ = ()
+    require: Callable[[], None]
+    astype: Callable[..., Any]
+    converted: Callable[..., Any]
+    copy: Callable[[], Any]
+    known: Callable[..., Any]
+    function: Callable[[str], Any]
 
 
 def required(ok) -> bool:
     """Whether all of `ok` is true. Where a meaning is compiled: yes, and the program checks it at every run."""
     if isinstance(ok, Symbolic):
-        ok.require()  # type: ignore[attr-defined]
+        ok.require()
         return True
     return bool(np.all(ok))
 
@@ -54,13 +61,13 @@ def required(ok) -> bool:
 def as_array(x, dtype=None) -> Any:
     """np.asarray, but an array that is not there yet stays so."""
     if isinstance(x, Symbolic):
-        return x if dtype is None else x.astype(dtype)  # type: ignore[attr-defined]
+        return x if dtype is None else x.astype(dtype)
     return np.asarray(x, dtype)
 
 
 def writable(x) -> Any:
     """A copy that may be written to: np.array."""
-    return x.copy() if isinstance(x, Symbolic) else np.array(x)  # type: ignore[attr-defined]
+    return x.copy() if isinstance(x, Symbolic) else np.array(x)
 
 
 def full(shape, value, dtype, like) -> np.ndarray:
@@ -75,7 +82,7 @@ def zeros(shape, dtype, like) -> np.ndarray:
 
 def known(x: np.ndarray, like):
     """x itself; as an array that is not there, if `like` is one."""
-    return like.known(x) if isinstance(like, Symbolic) else x  # type: ignore[attr-defined]
+    return like.known(x) if isinstance(like, Symbolic) else x
 
 
 def compiled_as(op: str):
@@ -94,7 +101,7 @@ def compiled_as(op: str):
 class Node:
     """One array. `id` counts in the order of making, so operands come first."""
 
-    __slots__ = ("id", "kind", "op", "args", "shape", "dtype", "extra", "weak", "data", "users")
+    __slots__ = ("id", "kind", "op", "args", "shape", "dtype", "extra", "weak", "data")
 
     def __init__(self, id: int, kind: str, op, args: tuple, shape: tuple, dtype: np.dtype, extra):
         self.id = id
@@ -106,7 +113,6 @@ class Node:
         self.extra: Any = extra
         self.weak: type | None = None  # float, int or bool: a Python number, which gives way to any dtype of its kind
         self.data: Any = None  # what grouping and planning found out
-        self.users: list[Node] = []
 
     @property
     def size(self) -> int:

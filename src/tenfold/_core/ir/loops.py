@@ -11,7 +11,7 @@ A kernel runs over `dims` loops. The last is the vector loop: its body handles 1
 After the body, `stores` write values (value, access), and `folds` reduce values (operation, value, access) over the "r"
 loops. Sizes, strides and places are read at run time from the row, in this order: the size of each loop; then for each
 access the entry of the table, the offset, its stride along each loop, and, if it is taken from, the row's stride and the
-number of rows. The kernels of a program are keyed by `Kernel.key`, which has no sizes in it."""
+number of rows. The kernels of a program are equal where their text is: there are no sizes in it."""
 
 from __future__ import annotations
 
@@ -86,10 +86,6 @@ class Kernel:
     body: tuple[Statement, ...]
     stores: tuple[tuple[int, int], ...]
     folds: tuple[tuple[str, int, int], ...]
-
-    @property
-    def key(self):
-        return self
 
     def row(self, sizes, placed) -> list[int]:
         """The row of numbers for sizes of loops and (table entry, offset, strides, rows' stride, rows) for each access."""

@@ -260,7 +260,7 @@ def convert(x: np.ndarray, target: np.dtype) -> np.ndarray:
     if x.dtype == target:
         return x
     if isinstance(x, Symbolic):
-        return x.converted(target)  # type: ignore[attr-defined]
+        return x.converted(target)
     if x.dtype.kind == "c" and target.kind not in "cb":
         x = x.real
     if target.kind in "iu" and x.dtype.kind == "f":

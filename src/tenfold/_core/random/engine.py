@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import struct
+import threading
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,30 @@ _HEAD = struct.Struct("<Q2iQ")
 _TWISTER_END = _HEAD.size + 8 * _WORDS
 _SPARES = struct.Struct("<3d2if2i")
 _FRESH = (1, 0)
+
+
+class _Run(threading.local):
+    """What engines were before a program drew from them, in this thread."""
+
+    def __init__(self):
+        self.before: dict[Engine, tuple] = {}
+
+
+_run = _Run()
+
+
+def begin() -> None:
+    """A program begins: from here on, what an engine was before it draws is remembered."""
+    if _run.before:
+        _run.before = {}
+
+
+def put_back() -> None:
+    """The program runs again: engines are what they were when it began."""
+    for engine, (bits, *rest) in _run.before.items():
+        engine._bits.state = bits
+        engine._seed, engine._fresh, engine.spare_double, engine.spare_float = rest
+    _run.before = {}
 
 
 class Engine:
@@ -74,17 +99,26 @@ class Engine:
 
     def raw(self, count: int) -> np.ndarray:
         """The next `count` words, each in a uint64 (the cheapest form to make)."""
+        self.remember()
         if count:
             self._fresh = False
         return self._bits.random_raw(count)
 
+    def remember(self) -> None:
+        """What it is now, if it is the first time that the running program draws from it (`put_back`)."""
+        before = _run.before
+        if self not in before:
+            before[self] = (self._bits.state, self._seed, self._fresh, self.spare_double, self.spare_float)
+
     def next32(self) -> int:
         """One word, for the methods that need an unknown number of them."""
+        self.remember()
         self._fresh = False
         return self._bits.random_raw()
 
     def next64(self) -> int:
         """One pair of words, the first as high half."""
+        self.remember()
         self._fresh = False
         draw = self._bits.random_raw
         return (draw() << 32) | draw()

@@ -96,6 +96,7 @@ def standard_normals(engine: Engine, count: int, is_exact: bool = True) -> np.nd
     """
     result = np.empty(count, np.float64)
     filled = 0
+    engine.remember()
     if count and engine.spare_double is not None:
         result[0] = engine.spare_double
         engine.spare_double = None
@@ -115,6 +116,7 @@ def standard_normals(engine: Engine, count: int, is_exact: bool = True) -> np.nd
 
 def next_normal(engine: Engine) -> float:
     """One float64 normal number, for the methods that need an unknown number of them."""
+    engine.remember()
     spare = engine.spare_double
     if spare is not None:
         engine.spare_double = None

@@ -13,8 +13,10 @@ import numpy as np
 from .. import config
 from ..backends.numpy.interpreter import Program, StepFailed
 from ..compiler.lower import Lowering
+from ..errors import Fallback
 from ..ir.graph import Graph
 from ..ir.special import ENTER_ALL, ENTRY, MODE, flatten, strided
+from ..random import engine
 from . import walk as walking
 from .handle import Node, Storage, Tensor, Value, Walk, new, no_value, tls
 from .history import Past
@@ -67,8 +69,8 @@ class Plan:
         if self.machine is not None:
             try:
                 return self.machine.run(w.inputs, w.scalars)
-            except Exception:  # the interpreter says what is wrong, and where
-                pass
+            except Fallback:  # the interpreter says what is wrong, and where
+                engine.put_back()
         return self.program.run(w.inputs, w.scalars)
 
     def visit(self, w: Walk) -> None:
@@ -159,6 +161,7 @@ def flush(w: Walk) -> None:
         w.planned += 1
     w.running = True
     history = None
+    engine.begin()
     try:
         if plan is None:
             values = compute_at_once(end, asked.values, w)
@@ -427,6 +430,7 @@ def recover(w: Walk, end: Node, alive: list[Tensor], dirty: list[Storage], failu
     env = failure.env
     program = Program(low.graph, list(range(len(low.graph.lays))))
     kept: dict = {}
+    engine.put_back()
     try:
         kept = program.run(w.inputs, w.scalars)
     except StepFailed as again:

@@ -14,6 +14,8 @@ from typing import Any
 
 from ..compiler.explain import SILENT, Line, Parts, compiled
 from ..compiler.stepwise import Stepwise, clocked
+from ..errors import Fallback
+from ..random import engine
 from .control import end_walk
 from .flush import BASE
 from .handle import Walk, fresh, tls
@@ -104,7 +106,8 @@ class Recorder:
             return env
         try:
             env = found.run.run(w.inputs, w.scalars)
-        except Exception:  # the interpreter says what is wrong, and where
+        except Fallback:  # the interpreter says what is wrong, and where
+            engine.put_back()
             return as_usual(plan, w)
         if self.recording:
             self._compiled(found, begin, perf_counter_ns())

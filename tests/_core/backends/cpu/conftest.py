@@ -5,6 +5,8 @@ import itertools
 
 import pytest
 
+from tenfold._core.backends.cpu.jit import optimised
+
 _numbers = itertools.count()
 _kept = []
 
@@ -26,12 +28,8 @@ def native():
     jit = llvm.create_lljit_compiler(llvm.Target.from_default_triple().create_target_machine(**settings))
 
     def compiled(text, name):
-        module = llvm.parse_assembly(text)
+        module = optimised(llvm, text, target)
         module.verify()
-        passes = llvm.create_new_module_pass_manager()
-        for each in ("always_inliner", "sroa", "instruction_combine", "simplify_cfg"):
-            getattr(passes, f"add_{each}_pass")()
-        passes.run(module, llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options()))
         library = llvm.JITLibraryBuilder().add_object_img(target.emit_object(module)).add_current_process()
         tracker = library.export_symbol(name).link(jit, f"test{next(_numbers)}")
         _kept.append((jit, tracker))

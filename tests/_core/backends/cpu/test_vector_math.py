@@ -10,7 +10,7 @@ import pytest
 
 llvm = pytest.importorskip("llvmlite.binding")
 
-from tenfold._core.backends.cpu import vector_math  # noqa: E402
+from tenfold._core.backends.cpu import jit, vector_math  # noqa: E402
 
 NAMES = {"f32": "float", "f64": "double"}
 DTYPES = {"f32": np.float32, "f64": np.float64}
@@ -67,17 +67,8 @@ class Compiler:
         self.cache = {}
 
     def module(self, name: str, dtype: str):
-        module = llvm.parse_assembly(_module(name, dtype))
+        module = jit.optimised(llvm, _module(name, dtype), self.machine)
         module.verify()
-        module.triple = self.machine.triple
-        module.data_layout = str(self.machine.target_data)
-        passes = llvm.create_new_module_pass_manager()
-        passes.add_always_inliner_pass()
-        passes.add_sroa_pass()
-        passes.add_instruction_combine_pass()
-        passes.add_simplify_cfg_pass()
-        tuning = llvm.create_pipeline_tuning_options(speed_level=2)
-        passes.run(module, llvm.create_pass_builder(self.machine, tuning))
         return module
 
     def __call__(self, name: str, dtype: str):

@@ -63,17 +63,7 @@ class _Compiler:
             self.loaded += 1
             return found
         llvm = self.llvm
-        module = llvm.parse_assembly(ir)
-        module.triple = self.machine.triple
-        module.data_layout = str(self.machine.target_data)
-        passes = llvm.create_new_module_pass_manager()
-        passes.add_always_inliner_pass()
-        passes.add_sroa_pass()
-        passes.add_instruction_combine_pass()
-        passes.add_simplify_cfg_pass()
-        builder = llvm.create_pass_builder(self.machine, llvm.create_pipeline_tuning_options(speed_level=2))
-        passes.run(module, builder)
-        code = self.machine.emit_object(module)
+        code = self.machine.emit_object(optimised(llvm, ir, self.machine))
         self.compiled += 1
         self._write(key, code)
         return code
@@ -117,6 +107,20 @@ class _Compiler:
             self.writes = False  # a full or read-only disk: this process goes on without
             if unfinished is not None:
                 unfinished.unlink(missing_ok=True)
+
+
+def optimised(llvm, ir: str, machine):
+    """The module of that IR for a machine, after the few passes that kernels need: they come vectorised."""
+    module = llvm.parse_assembly(ir)
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2)))
+    return module
 
 
 VERSION = 1  # of what the renderer means by its IR

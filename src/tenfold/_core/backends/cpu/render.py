@@ -168,8 +168,7 @@ class Writer:
         return self.let(f"fcmp {'oeq' if op == 'isinf' else 'one'} {t} {size}, {splat(float('inf'), d)}")
 
     def function(self, op: str, d: str, args: list[str]) -> str:
-        found = vector_math.FUNCTIONS.get(op)
-        if found is None or (found.single if d == "f32" else found.double) is None:
+        if op not in vector_math.FUNCTIONS:
             raise NotImplementedError(f"the renderer has no {op}")
         self.math[op, d] = None
         t = vec(d)

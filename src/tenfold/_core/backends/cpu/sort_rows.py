@@ -15,7 +15,6 @@ from . import jit
 from .render import BYTES, Writer, module
 
 NAMES = {"f4": "f32", "f8": "f64", "i4": "i32", "i8": "i64"}
-MAX_ROW = 1 << 31
 
 
 class Sort(Writer):
