@@ -23,3 +23,4 @@ VERIFY = _flag("TENFOLD_VERIFY")  # the compiler checks what it makes, and its m
 COMPILE_AT_DEFAULT = int(os.environ.get("TENFOLD_COMPILE_AT", "8"))
 COMPILE_AT = COMPILE_AT_DEFAULT  # the visit of a path from which the compiled program runs
 MAX_SPECS = int(os.environ.get("TENFOLD_MAX_SPECS", "100000"))  # remembered (operation, layouts, static arguments)
+THREADS = int(os.environ.get("TENFOLD_THREADS") or 0)  # that programs run on; 0: one, whatever set_num_threads says

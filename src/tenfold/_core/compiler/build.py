@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import config
-from ..backends.cpu import convolution
+from ..backends.cpu import convolution, threads
 from ..backends.cpu.matmul import scratch_bytes
 from ..ir.arrays import Node, contiguous
 from ..ir.arrays import verify as verify_arrays
 from ..ir.graph import Graph
 from ..ir.loops import Access, Kernel, Statement, name_of
+from . import split
 from .expand import Call, Expansion, Uncompilable
 from .group import Group, base_of, fuses, group, is_read, is_source
 
@@ -78,10 +79,10 @@ class ProductStep:
     places: list  # of A, B, C
     shape: tuple  # batch..., M, N
     inner: int
-    scratch: Buffer
+    scratch: list[Buffer]  # for each thread, in consecutive entries of the table
 
     def buffers(self):
-        return [*[p.buffer for p in self.places], self.scratch]
+        return [*[p.buffer for p in self.places], *self.scratch]
 
 
 @dataclass
@@ -94,16 +95,22 @@ class ConvolutionStep:
     w: Place
     y: Place
     geometry: tuple  # stride, padding, dilation, groups
-    scratch: Buffer
+    scratch: list[Buffer]
 
     def buffers(self):
-        return [self.x.buffer, self.w.buffer, self.y.buffer, self.scratch]
+        return [self.x.buffer, self.w.buffer, self.y.buffer, *self.scratch]
 
     def row(self) -> dict[str, int]:
         """The entries of the row, by name."""
         stride, padding, dilation, groups = self.geometry
         x, w, y = self.x, self.w, self.y
-        row = {"x": x.buffer.entry, "w": w.buffer.entry, "y": y.buffer.entry, "bias": -1, "scratch": self.scratch.entry}
+        row = {
+            "x": x.buffer.entry,
+            "w": w.buffer.entry,
+            "y": y.buffer.entry,
+            "bias": -1,
+            "scratch": self.scratch[0].entry,
+        }
         row |= {"x_off": x.offset, "w_off": w.offset, "y_off": y.offset, "bias_off": 0, "bias_step": 0}
         row |= {"batch": x.shape[0], "groups": groups, "channels": w.shape[1], "features": w.shape[0] // groups}
         for d, dim in enumerate(("row", "col")):
@@ -361,16 +368,24 @@ class Builder:
         a, b = [self.place(x) for x in node.args]
         c = self.place(node)
         d, inner = name_of(node.dtype), node.args[0].shape[-1]
-        scratch = self._buffer("arena", nbytes=scratch_bytes(d, *node.shape[-2:], inner))
-        self.recipe.steps.append(ProductStep(d, [a, b, c], node.shape, inner, scratch))
+        step = ProductStep(d, [a, b, c], node.shape, inner, [])
+        self._scratch(step.scratch, scratch_bytes(d, *node.shape[-2:], inner), split.product_work(step))
+        self.recipe.steps.append(step)
 
     def _convolution(self, node: Node) -> None:
         a, b, made = self.place(node.args[0]), self.place(node.args[1]), self.place(node)
         x, w, y = {"conv": (a, b, made), "conv_input": (made, b, a), "conv_weight": (b, made, a)}[node.op]
         d = name_of(node.dtype)
-        step = ConvolutionStep(node.op, d, x, w, y, node.extra, self._buffer("arena"))
-        step.scratch.nbytes = convolution.scratch_bytes(d, step.row())
+        step = ConvolutionStep(node.op, d, x, w, y, node.extra, [])
+        for b in self._scratch(step.scratch, 0, split.convolution_work(step)):
+            b.nbytes = convolution.scratch_bytes(d, step.row())
         self.recipe.steps.append(step)
+
+    def _scratch(self, buffers: list[Buffer], nbytes: int, work: float) -> list[Buffer]:
+        """Adds memory for each thread that may take part."""
+        for _ in range(threads.MOST if split.is_cut(work) else 1):
+            buffers.append(self._buffer("arena", nbytes=nbytes))
+        return buffers
 
     def _put(self, node: Node) -> None:
         """A part of the base is written over: of a copy of it, unless nobody else needs it."""

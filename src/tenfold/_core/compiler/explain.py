@@ -366,9 +366,10 @@ def _note_others(parts: Parts, builder: TracedBuilder, home: dict, steps_of: dic
 def _contents(recipe, builder: TracedBuilder, parts: Parts) -> dict[int, str]:
     """What each buffer holds, in words, by its entry."""
     out = {
-        s.scratch.entry: f"working memory of step {k + 1}"
+        b.entry: f"working memory of step {k + 1}"
         for k, s in enumerate(recipe.steps)
         if isinstance(s, (ProductStep, ConvolutionStep))
+        for b in s.scratch
     }
     for entry, node in builder.node_of().items():
         b = recipe.buffers[entry]

@@ -10,7 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from .. import config
-from ..backends.cpu import jit
+from ..backends.cpu import jit, threads
 from ..ir.graph import Graph
 from .expand import Uncompilable
 from .machine import Machine
@@ -102,6 +102,7 @@ def _after_fork_in_child() -> None:
     _workers, _lock = None, threading.Lock()
     _forks += 1
     _after_fork_here()
+    threads.pool.forget()
 
 
 if hasattr(os, "register_at_fork"):

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.cpu import convolution, entry, jit, matmul
+from ..backends.cpu import convolution, entry, jit, matmul, threads
 from ..backends.cpu.render import Render, Scan, Scatter, module
 from ..errors import Fallback
 from ..ir.graph import Graph
 from ..ir.loops import Access, Kernel, Statement
 from ..ir.special import flatten, strided
+from . import split
 from .build import Buffer, CallStep, ConvolutionStep, KernelStep, Place, ProductStep, ScanStep, ScatterStep, recipe
 from .expand import Uncompilable
 
@@ -65,6 +66,7 @@ class Machine:
         self.scalars = np.zeros(max(r.slots, 1), np.uint64)
         self.base = 0
         self.kept: list = []
+        self.shared = False  # whether a step of it is cut for several threads
         for slot, value in r.constants:
             if value is not None:
                 self.scalars[slot : slot + 1].view(np.uint8)[: value.itemsize] = np.frombuffer(
@@ -106,7 +108,7 @@ class Machine:
         return parts
 
     def _description(self, steps: list, first: bool) -> int:
-        """The words of a run of steps: (function, row, elements that it handles)."""
+        """The words of a run of steps: (function, row, elements that it handles, how it is split)."""
 
         def words(values) -> int:
             a = np.array(values if len(values) else [0], np.int64)
@@ -131,17 +133,23 @@ class Machine:
                 windows += [b.entry, source.entry, position, b.dtype.itemsize, -1 if greatest is None else greatest]
         results = [b.entry for b in self.outputs] if first else []
         work = sum(s[2] for s in steps)
-        run = [w for function, row, _ in steps for w in (function, words(row))]
+        run: list[int] = []
+        for function, row, _, cut in steps:
+            run += [function, words(row), 0 if cut is None else words(cut.words(row))]
+        cuts = any(s[3] is not None for s in steps)
+        self.shared |= cuts
         return words([
             address(self.table), len(inputs) // 4, words(inputs), len(numbers) // 3, words(numbers), address(self.scalars),
             len(results), words(results), len(windows) // 5, words(windows), len(steps), words(run),
-            int(work > FREE_THREADS), id(np.ndarray),
+            int(cuts or work > FREE_THREADS), id(np.ndarray), threads.pool.ready() if cuts else 0,
         ])  # fmt: skip
 
     # --- running -----------------------------------------------------------------------------------------------------
 
     def run(self, inputs: list, scalars: list) -> dict:
         """The results, by number. Raises Fallback before anything is changed."""
+        if self.shared and threads.pool.missing:
+            threads.pool.start()
         made = self._results(inputs, scalars)
         called: dict[int, np.ndarray] = {}
         go = self.go
@@ -274,7 +282,7 @@ def _view(memory: np.ndarray, p: Place, offset: int) -> np.ndarray:
     return np.ndarray(p.shape, p.dtype, flat, offset * size, tuple(s * size for s in p.strides))
 
 
-# --- steps to machine code: (function, row, elements that it handles) ----------------------------------------------------
+# --- steps to machine code: (function, row, elements that it handles, how it is split) -----------------------------------
 
 _functions: dict = {}
 
@@ -289,7 +297,7 @@ def function(key, make) -> int:
 
 
 def nest(s: KernelStep) -> tuple:
-    return function(s.kernel, lambda name: Render(s.kernel, name)), s.row(), math.prod(s.sizes)
+    return function(s.kernel, lambda name: Render(s.kernel, name)), s.row(), math.prod(s.sizes), split.kernel(s)
 
 
 def scatter(s: ScatterStep) -> tuple:
@@ -298,14 +306,14 @@ def scatter(s: ScatterStep) -> tuple:
     row = [n, width, s.target.shape[0], *places]
     lines = width > 1 and s.target.strides[1] == s.rows.strides[1] == 1
     key = ("scatter", s.op, s.dtype, lines)
-    return function(key, lambda name: Scatter(s.op, s.dtype, lines, name)), row, n * width
+    return function(key, lambda name: Scatter(s.op, s.dtype, lines, name)), row, n * width, None
 
 
 def scan(s: ScanStep) -> tuple:
     places = [(s.source, s.strides), (s.target, s.target_strides)]
     row = [*s.sizes, *[w for p, strides in places for w in (p.buffer.entry, p.offset, *strides)]]
     key = ("scan", s.op, s.dtype, len(s.sizes))
-    return function(key, lambda name: Scan(s.op, s.dtype, len(s.sizes), name)), row, math.prod(s.sizes)
+    return function(key, lambda name: Scan(s.op, s.dtype, len(s.sizes), name)), row, math.prod(s.sizes), None
 
 
 def product(s: ProductStep) -> tuple:
@@ -318,13 +326,13 @@ def product(s: ProductStep) -> tuple:
     a, b, c = s.places
     m, n = s.shape[-2:]
     row = dict.fromkeys(matmul.ROW, 0)
-    row |= {"bias": -1, "scratch": s.scratch.entry, "m": m, "n": n, "k": s.inner}
+    row |= {"bias": -1, "scratch": s.scratch[0].entry, "m": m, "n": n, "k": s.inner}
     row |= dict(zip(("batch1", "batch2"), [*pad, *batch]))
     for x, p, by in zip("abc", (a, b, c), strides):
         row |= {x: p.buffer.entry, f"{x}_off": p.offset, f"{x}_row": p.strides[-2], f"{x}_col": p.strides[-1]}
         row |= dict(zip((f"{x}_batch1", f"{x}_batch2"), [0] * len(pad) + by))
     address = library(lambda: matmul.module(s.dtype), f"gemm_{s.dtype}")
-    return address, [row[x] for x in matmul.ROW], work
+    return address, [row[x] for x in matmul.ROW], work, split.product(s, row)
 
 
 def convolve(s: ConvolutionStep) -> tuple:
@@ -332,7 +340,7 @@ def convolve(s: ConvolutionStep) -> tuple:
     work = math.prod(s.y.shape) * math.prod(s.w.shape[1:])
     parts = ("conv_weight",) if s.kernel == "conv_weight" else ("conv", "conv_input")
     address = library(lambda: convolution.module(s.dtype, parts), f"{s.kernel}_{s.dtype}")
-    return address, [row[x] for x in convolution.ROW], work
+    return address, [row[x] for x in convolution.ROW], work, split.convolve(s, row)
 
 
 def library(text: Callable[[], str], name: str) -> int:

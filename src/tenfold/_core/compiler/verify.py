@@ -147,8 +147,9 @@ def _product(s: ProductStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:
         _number_or_inside(p, r)
         require_that(loops.name_of(p.dtype) == s.dtype, f"a product in {s.dtype} of {p}")
     require_that(c.shape == s.shape and a.shape[-1] == b.shape[-2] == s.inner, "a product's sizes")
-    require_that(s.scratch.nbytes >= scratch_bytes(s.dtype, *s.shape[-2:], s.inner), "a product's scratch is too small")
-    return [a.buffer, b.buffer], [c.buffer, s.scratch]
+    enough = scratch_bytes(s.dtype, *s.shape[-2:], s.inner)
+    require_that(all(b.nbytes >= enough for b in s.scratch), "a product's scratch is too small")
+    return [a.buffer, b.buffer], [c.buffer, *s.scratch]
 
 
 def _convolution(s: ConvolutionStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:
@@ -156,10 +157,11 @@ def _convolution(s: ConvolutionStep, r: Recipe) -> tuple[list[Buffer], list[Buff
         _number_or_inside(p, r)
         require_that(loops.name_of(p.dtype) == s.dtype and len(p.shape) == 4, f"a convolution in {s.dtype} of {p}")
     require_that(
-        s.scratch.nbytes >= convolution.scratch_bytes(s.dtype, s.row()), "a convolution's scratch is too small"
+        all(b.nbytes >= convolution.scratch_bytes(s.dtype, s.row()) for b in s.scratch),
+        "a convolution's scratch is too small",
     )
     made = {"conv": s.y, "conv_input": s.x, "conv_weight": s.w}[s.kernel]
-    return [p.buffer for p in (s.x, s.w, s.y) if p is not made], [made.buffer, s.scratch]
+    return [p.buffer for p in (s.x, s.w, s.y) if p is not made], [made.buffer, *s.scratch]
 
 
 def _scatter(s: ScatterStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 
 from .. import config
+from ..backends.cpu import threads
 from ..backends.numpy import blas
 from ..ir import dtypes, operation
 from ..ops.declare import PUBLIC
@@ -51,21 +51,19 @@ def set_default_tensor_type(t, /) -> None:
     set_default_dtype(NAMES[name])
 
 
-_threads = os.cpu_count() or 1
-_interop = _threads
+_interop = threads.cores()
 
 
 def get_num_threads() -> int:
     """How many threads an operation may use."""
-    return _threads
+    return threads.pool.count
 
 
 def set_num_threads(num: int, /) -> None:
     """Sets how many threads an operation may use; NumPy's BLAS, with which paths are interpreted, is told so too."""
-    global _threads
     if not isinstance(num, int) or num <= 0:
         raise RuntimeError(f"set_num_threads expects a positive integer, got {num!r}")
-    _threads = num
+    threads.pool.set_count(num)
     blas.set_threads(num)
 
 

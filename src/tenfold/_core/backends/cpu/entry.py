@@ -8,7 +8,8 @@ elements side by side. The description is an array of 64-bit words:
     3, 4 numbers: (position, or -1 - position among the inputs; slot; kind)    5 scalars    13 the type of arrays
     6, 7 results: (entry)    8, 9 windows: (entry, entry of the memory, position of the offset,
     item size, the greatest offset or -1)
-    10, 11 steps: (function, row)    12 whether to let other threads run meanwhile"""
+    10, 11 steps: (function, row, how it is split)    12 whether to let other threads run meanwhile
+    14 the pool, if a step is split (see threads.py)"""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ import functools
 
 import numpy as np
 
-from . import jit
+from . import jit, threads
 
 HEADER = object.__basicsize__
 API = (
@@ -245,19 +246,43 @@ save:
   br label %steps
 steps:
   %state = phi ptr [null, %ready], [%saved, %save]
+  %pool = call ptr @pointer(ptr %desc, i64 14)
+  %no.pool = icmp eq ptr %pool, null
+  br i1 %no.pool, label %walk, label %crew
+crew:
+  %p.limit = getelementptr i8, ptr %pool, i64 LIMIT
+  %limit = load atomic i64, ptr %p.limit monotonic, align 8
+  %several = icmp sgt i64 %limit, 1
+  %p.share = getelementptr i8, ptr %pool, i64 SHARE
+  %share = load ptr, ptr %p.share
+  br label %walk
+walk:
+  %shares = phi i1 [false, %steps], [%several, %crew]
+  %with = phi ptr [null, %steps], [%share, %crew]
   %n.step = call i64 @word(ptr %desc, i64 10)
   %p.step = call ptr @pointer(ptr %desc, i64 11)
   br label %step.test
 step.test:
-  %i5 = phi i64 [0, %steps], [%i5n, %step.body]
+  %i5 = phi i64 [0, %walk], [%i5n, %step.end]
   %c5 = icmp slt i64 %i5, %n.step
   br i1 %c5, label %step.body, label %done
 step.body:
-  %k5 = mul i64 %i5, 2
+  %k5 = mul i64 %i5, 3
   %fn = call ptr @pointer(ptr %p.step, i64 %k5)
   %k5b = add i64 %k5, 1
   %row = call ptr @pointer(ptr %p.step, i64 %k5b)
+  %k5c = add i64 %k5, 2
+  %split = call ptr @pointer(ptr %p.step, i64 %k5c)
+  %cut = icmp ne ptr %split, null
+  %together = and i1 %cut, %shares
+  br i1 %together, label %step.share, label %step.alone
+step.share:
+  call void %with(ptr %pool, ptr %fn, ptr %table, ptr %row, ptr %split)
+  br label %step.end
+step.alone:
   call void %fn(ptr %table, ptr %row)
+  br label %step.end
+step.end:
   %i5n = add i64 %i5, 1
   br label %step.test
 done:
@@ -276,6 +301,8 @@ fail:
   ret ptr null
 }
 """
+for _name, _place in (("LIMIT", threads.LIMIT), ("SHARE", threads.SHARE)):
+    IR = IR.replace(_name, str(_place))
 for _name, _offset in (("HEADER", 0), ("TYPE", -8), ("DIMS", 8), ("SHAPE", 16), ("FLAGS", 48)):
     IR = IR.replace(_name, str(HEADER + _offset))
 

@@ -52,7 +52,7 @@ class _Compiler:
                 cpu=cpu, features=features, opt=2, reloc="pic", codemodel="small"
             )
         )
-        _forever(self.linker)
+        forever(self.linker)
         self.salt = "\n".join([llvmlite.__version__, self.machine.triple, cpu, features, str(VERSION)])
         self.folder, self.writes = _folder()
         self.compiled = self.loaded = 0
@@ -73,7 +73,7 @@ class _Compiler:
         for n in names:
             library.export_symbol(n)
         tracker = library.link(self.linker, f"tenfold{next(_count)}")
-        _forever(tracker)
+        forever(tracker)
         return {n: tracker[n] for n in names}
 
     def key(self, ir: str) -> str:
@@ -148,7 +148,7 @@ def _trim(folder: Path) -> None:
         f.unlink(missing_ok=True)
 
 
-def _forever(x) -> None:
+def forever(x) -> None:
     """Code that may be called as long as the process lives is never unloaded."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(x))
 

@@ -543,10 +543,14 @@ class Render(Writer):
         self.tell(self.let(f"call i1 @llvm.vector.reduce.or.v{LANES}i1(<{LANES} x i1> {bad})"))
 
     def tell(self, any_: str) -> None:
+        self.count += 1
+        n = self.count
+        self.put(f"br i1 {any_}, label %wrong{n}, label %right{n}")
+        self.label(f"wrong{n}")
         status = self.let("load ptr, ptr %table, align 8")
-        old = self.let(f"load i64, ptr {status}")
-        new = self.let(f"or i64 {old}, {self.let(f'zext i1 {any_} to i64')}")
-        self.put(f"store i64 {new}, ptr {status}")
+        self.put(f"store atomic i64 1, ptr {status} monotonic, align 8")  # also from several threads
+        self.put(f"br label %right{n}")
+        self.label(f"right{n}")
 
     def spread(self, x: str) -> str:
         one = self.let(f"insertelement <{LANES} x i64> poison, i64 {x}, i64 0")

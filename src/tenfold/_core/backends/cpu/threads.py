@@ -1,0 +1,378 @@
+"""Threads for large steps of a program: a pool whose workers claim chunks.
+
+A step is shared by cutting one of its loops into chunks; a chunk is the same function on a copy of the step's row, with a
+shorter loop that begins later. Only loops are cut along which results are kept, so the bits are the same for any
+chunks and threads. How it is cut is said by words, which `Split` writes and `_chunk` reads.
+
+The pool is one word in memory, generation << 40 | chunks << 20 | next. Whoever raises `next` by a compare-and-swap has
+claimed that chunk, and only then reads what the job is. The caller claims too, and in the end waits for claimed chunks
+alone: a worker that gets no core delays nobody. Workers are Python threads in a native loop that never returns and
+never holds the GIL: they spin for some microseconds, then sleep in the kernel until the word changes. Where the pool is
+at work for another thread, a step runs on its caller alone, uncut; and so do the next ones, up to 256, where sharing has
+not paid lately: each shared step is timed, and what it took is compared with what its caller's own chunks took.
+
+Linux only, for its futex; elsewhere there is one thread. For now also where TENFOLD_THREADS says nothing: that sharing
+never loses on a busy machine is not shown yet."""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import os
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from ... import config
+from .native_text import Function
+
+MACHINE = os.uname().machine if sys.platform == "linux" else ""
+SYSCALL = {"x86_64": 202, "aarch64": 98}.get(MACHINE)
+PAUSE = {"x86_64": "llvm.x86.sse2.pause()", "aarch64": "llvm.aarch64.hint(i32 1)"}.get(MACHINE)
+CLOCK = 'asm sideeffect "mrs $0, cntvct_el0", "=r"()' if PAUSE and "aarch64" in PAUSE else "@llvm.readcyclecounter()"
+SPIN = 1000  # pauses of a worker or a caller before it sleeps
+TRIES = 4  # shared steps without gain, from which on the caller works alone for a while
+
+# the pool's places, in bytes: what different threads write lies apart
+WORD, DONE, JOB, LIMIT, SHARE, SLEEPERS, WAITING, OWNER, MISSES, REST, PATIENCE = (
+    0, 64, 128, 136, 144, 192, 256, 320, 328, 336, 344
+)  # fmt: skip
+BYTES = 384
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+MOST = max(4, min(cores(), 16)) if SYSCALL and config.THREADS else 1  # threads that ever share a step
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a step is cut: `total` turns of a loop in chunks of `step`. In the row, `size` is the place of the loop's
+    length, `scratch` that of a table entry that each thread has its own of, the entries one after the other (-1: none), and
+    `moved` are the places that a turn of the loop moves on, with by how much."""
+
+    total: int
+    step: int
+    size: int
+    scratch: int
+    moved: tuple[tuple[int, int], ...]
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.total // self.step)
+
+    def words(self, row: list) -> list[int]:
+        moved = [w for pair in self.moved for w in pair]
+        return [self.chunks, self.step, self.total, len(row), self.size, self.scratch, len(self.moved), *moved]
+
+
+def _chunk() -> str:
+    """Runs chunk `index` of a job (function, table, row, split) as thread `number`."""
+    f = Function("internal void @chunk(ptr %job, i64 %index, i64 %number)", "nounwind noinline")
+    function, table, row, split = (f.load("ptr", f.at("%job", "ptr", i)) for i in range(4))
+    _, step, total, length, size, scratch, moved = (f.load("i64", f.at(split, "i64", i)) for i in range(7))
+    copy = f.op(f"alloca i64, i64 {length}")
+    with f.loop(0, length) as i:
+        f.store("i64", f.load("i64", f.at(row, "i64", i)), f.at(copy, "i64", i))
+    start = f.mul("%index", step)
+    f.store("i64", f.min(step, f.sub(total, start)), f.at(copy, "i64", size))
+    with f.loop(0, moved) as i:
+        pair = f.at(split, "i64", f.add(7, f.mul(i, 2)))
+        place = f.at(copy, "i64", f.load("i64", pair))
+        by = f.mul(start, f.load("i64", f.at(pair, "i64", 1)))
+        f.store("i64", f.add(f.load("i64", place), by), place)
+    with f.when(f.compare("sge", scratch, 0)):
+        place = f.at(copy, "i64", scratch)
+        f.store("i64", f.add(f.load("i64", place), "%number"), place)
+    f.do(f"call void {function}(ptr {table}, ptr {copy})")
+    return f.text()
+
+
+HEAD = "\n".join(
+    f"  %{name} = getelementptr i8, ptr %pool, i64 {place}"
+    for name, place in [
+        ("done", DONE), ("job", JOB), ("limit", LIMIT), ("sleepers", SLEEPERS), ("waiting", WAITING),
+        ("owner", OWNER), ("misses", MISSES), ("rest", REST), ("patience", PATIENCE), ("high", 4),
+    ]
+)  # fmt: skip
+
+IR = """
+declare i64 @llvm.smin.i64(i64, i64)
+declare i64 @syscall(i64, ...)
+declare i64 @llvm.readcyclecounter()
+declare i64 @llvm.smax.i64(i64, i64)
+declare void @PAUSE_NAME
+
+; claims a chunk: its number, or -1 where there is none; the word as it was goes to %seen
+define internal i64 @claim(ptr %pool, ptr %seen) alwaysinline {
+begin:
+  br label %look
+look:
+  %word = load atomic i64, ptr %pool seq_cst, align 64
+  store i64 %word, ptr %seen
+  %next = and i64 %word, 1048575
+  %above = lshr i64 %word, 20
+  %chunks = and i64 %above, 1048575
+  %some = icmp ult i64 %next, %chunks
+  br i1 %some, label %try, label %none
+try:
+  %after = add i64 %word, 1
+  %swap = cmpxchg ptr %pool, i64 %word, i64 %after seq_cst seq_cst, align 64
+  %mine = extractvalue {i64, i1} %swap, 1
+  br i1 %mine, label %got, label %look
+got:
+  ret i64 %next
+none:
+  ret i64 -1
+}
+
+define void @tenfold_worker(ptr %pool, i64 %number) {
+begin:
+HEAD
+  %seen = alloca i64
+  br label %turn
+turn:
+  %spins = phi i64 [0, %begin], [%spins1, %pause], [0, %ended], [0, %slept]
+  %allowed = load atomic i64, ptr %limit seq_cst, align 8
+  %wanted = icmp slt i64 %number, %allowed
+  br i1 %wanted, label %look, label %unwanted
+unwanted:
+  %word0 = load atomic i64, ptr %pool seq_cst, align 64
+  store i64 %word0, ptr %seen
+  br label %idle
+look:
+  %index = call i64 @claim(ptr %pool, ptr %seen)
+  %none = icmp slt i64 %index, 0
+  br i1 %none, label %idle, label %work
+work:
+  %what = load ptr, ptr %job
+  call void @chunk(ptr %what, i64 %index, i64 %number)
+  %before = atomicrmw add ptr %done, i64 1 seq_cst
+  %word = load i64, ptr %seen
+  %above = lshr i64 %word, 20
+  %chunks = and i64 %above, 1048575
+  %total = add i64 %before, 1
+  %last = icmp eq i64 %total, %chunks
+  br i1 %last, label %note, label %ended
+note:
+  %waits = load atomic i32, ptr %waiting seq_cst, align 4
+  %asleep = icmp ne i32 %waits, 0
+  br i1 %asleep, label %wake, label %ended
+wake:
+  %w = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %done, i64 129, i64 1)
+  br label %ended
+ended:
+  br label %turn
+idle:
+  call void @PAUSE
+  %spins1 = add i64 %spins, 1
+  %more = icmp slt i64 %spins1, SPIN
+  br i1 %more, label %pause, label %sleep
+pause:
+  br label %turn
+sleep:
+  %last.word = load i64, ptr %seen
+  %upper = lshr i64 %last.word, 32
+  %value = trunc i64 %upper to i32
+  %s0 = atomicrmw add ptr %sleepers, i32 1 seq_cst
+  %s1 = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %high, i64 128, i32 %value, ptr null)
+  %s2 = atomicrmw sub ptr %sleepers, i32 1 seq_cst
+  br label %slept
+slept:
+  br label %turn
+}
+
+; a step, with all who come to help
+define void @tenfold_share(ptr %pool, ptr %function, ptr %table, ptr %row, ptr %split) {
+begin:
+HEAD
+  %seen = alloca i64
+  %what = alloca [4 x ptr]
+  %own = cmpxchg ptr %owner, i64 0, i64 1 seq_cst seq_cst, align 8
+  %free = extractvalue {i64, i1} %own, 1
+  br i1 %free, label %owned, label %alone
+owned:
+  %resting = load i64, ptr %rest
+  %rests = icmp sgt i64 %resting, 0
+  br i1 %rests, label %resting.on, label %post
+resting.on:
+  %less = sub i64 %resting, 1
+  store i64 %less, ptr %rest
+  store atomic i64 0, ptr %owner seq_cst, align 8
+  br label %alone
+alone:
+  call void %function(ptr %table, ptr %row)
+  ret void
+post:
+  store ptr %function, ptr %what
+  %what1 = getelementptr ptr, ptr %what, i64 1
+  store ptr %table, ptr %what1
+  %what2 = getelementptr ptr, ptr %what, i64 2
+  store ptr %row, ptr %what2
+  %what3 = getelementptr ptr, ptr %what, i64 3
+  store ptr %split, ptr %what3
+  store ptr %what, ptr %job
+  %t0 = call i64 CLOCK
+  store atomic i64 0, ptr %done seq_cst, align 8
+  %chunks = load i64, ptr %split
+  %old = load atomic i64, ptr %pool seq_cst, align 64
+  %generation = lshr i64 %old, 40
+  %generation1 = add i64 %generation, 1
+  %upper = shl i64 %generation1, 40
+  %middle = shl i64 %chunks, 20
+  %word = or i64 %upper, %middle
+  store atomic i64 %word, ptr %pool seq_cst, align 64
+  %asleep = load atomic i32, ptr %sleepers seq_cst, align 4
+  %some.asleep = icmp ne i32 %asleep, 0
+  br i1 %some.asleep, label %wake, label %turn
+wake:
+  %w = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %high, i64 129, i64 2147483647)
+  br label %turn
+turn:
+  %mine = phi i64 [0, %post], [0, %wake], [%mine1, %work]
+  %index = call i64 @claim(ptr %pool, ptr %seen)
+  %none = icmp slt i64 %index, 0
+  br i1 %none, label %own.end, label %work
+work:
+  call void @chunk(ptr %what, i64 %index, i64 0)
+  %d0 = atomicrmw add ptr %done, i64 1 seq_cst
+  %mine1 = add i64 %mine, 1
+  br label %turn
+own.end:
+  %t1 = call i64 CLOCK
+  br label %wait
+wait:
+  %spins = phi i64 [0, %own.end], [%spins1, %pause]
+  %d1 = load atomic i64, ptr %done seq_cst, align 64
+  %all = icmp eq i64 %d1, %chunks
+  br i1 %all, label %finish, label %spin
+spin:
+  call void @PAUSE
+  %spins1 = add i64 %spins, 1
+  %more = icmp slt i64 %spins1, SPIN
+  br i1 %more, label %pause, label %sleep
+pause:
+  br label %wait
+sleep:
+  store atomic i32 1, ptr %waiting seq_cst, align 4
+  br label %sleep.test
+sleep.test:
+  %d2 = load atomic i64, ptr %done seq_cst, align 64
+  %all2 = icmp eq i64 %d2, %chunks
+  br i1 %all2, label %awake, label %sleep.on
+sleep.on:
+  %low = trunc i64 %d2 to i32
+  %s = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %done, i64 128, i32 %low, ptr null)
+  br label %sleep.test
+awake:
+  store atomic i32 0, ptr %waiting seq_cst, align 4
+  br label %finish
+finish:
+  %t2 = call i64 CLOCK
+  %own.time = sub i64 %t1, %t0
+  %all.time = sub i64 %t2, %t0
+  %alone.time = mul i64 %own.time, %chunks ; times its own chunks, what it would have taken alone
+  %took = mul i64 %all.time, %mine
+  %seven = mul i64 %alone.time, 7
+  %eight = mul i64 %took, 8
+  %gained = icmp slt i64 %eight, %seven
+  %half.more = mul i64 %alone.time, 12
+  %lost = icmp sgt i64 %eight, %half.more
+  %more.or.less = select i1 %lost, i64 3, i64 1
+  %change = select i1 %gained, i64 -2, i64 %more.or.less
+  %m0 = load i64, ptr %misses
+  %m1 = add i64 %m0, %change
+  %m2 = call i64 @llvm.smax.i64(i64 %m1, i64 0)
+  %m3 = load i64, ptr %patience
+  %most = add i64 %m3, 8
+  %m4 = call i64 @llvm.smin.i64(i64 %m2, i64 %most)
+  store i64 %m4, ptr %misses
+  %over = sub i64 %m4, %m3
+  %tired = icmp sge i64 %over, 0
+  br i1 %tired, label %tire, label %leave
+tire:
+  %length = shl i64 1, %over
+  store i64 %length, ptr %rest
+  br label %leave
+leave:
+  store atomic i64 0, ptr %owner seq_cst, align 8
+  ret void
+}
+"""
+
+
+def _module() -> str:
+    pause = PAUSE or ""
+    ir = IR.replace("HEAD", HEAD).replace("PAUSE_NAME", pause.replace("i32 1", "i32")).replace("PAUSE", pause)
+    return ir.replace("FUTEX", str(SYSCALL)).replace("CLOCK", CLOCK).replace("SPIN", str(SPIN)) + _chunk()
+
+
+class Pool:
+    """The pool's memory, which outlives the interpreter, and its workers."""
+
+    def __init__(self, count: int):
+        self.count = count
+        self.memory: Any = None
+        self.address = 0
+        self.workers = 0
+        self.missing = True  # whether workers have to be started
+        self.lock = threading.Lock()
+        self.loop: Any = None
+
+    def set_count(self, count: int) -> None:
+        """Sets how many threads a step may have."""
+        self.count = count
+        self.missing = self.workers + 1 < min(count, MOST)
+        if self.address:
+            self.put(LIMIT, min(count, MOST))
+
+    def ready(self) -> int:
+        """The address of the pool's memory."""
+        from . import jit  # not needed where nothing is compiled, and slow to import
+
+        with self.lock:
+            if not self.address:
+                self.memory = ctypes.create_string_buffer(BYTES + 64)
+                jit.forever(self.memory)
+                made = jit.functions(_module(), ["tenfold_worker", "tenfold_share"])
+                self.loop = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(made["tenfold_worker"])
+                jit.forever(self.loop)
+                self.address = -(-ctypes.addressof(self.memory) // 64) * 64
+                self._begin(made["tenfold_share"])
+        return self.address
+
+    def _begin(self, share: int) -> None:
+        self.put(SHARE, share)
+        self.put(PATIENCE, TRIES)
+        self.set_count(self.count)
+
+    def start(self) -> None:
+        """Starts the workers that are missing."""
+        with self.lock:
+            while self.workers + 1 < min(self.count, MOST):
+                try:
+                    _thread.start_new_thread(self.loop, (self.address, self.workers + 1))
+                except RuntimeError:
+                    break  # no more threads for this process: fewer do the same
+                self.workers += 1
+            self.missing = False
+
+    def forget(self) -> None:
+        """In the child of a fork there are no workers, and nobody is at work."""
+        self.workers, self.lock = 0, threading.Lock()
+        if self.address:
+            share = ctypes.c_int64.from_address(self.address + SHARE).value
+            ctypes.memset(self.address, 0, BYTES)
+            self._begin(share)
+
+    def put(self, place: int, value: int) -> None:
+        ctypes.c_int64.from_address(self.address + place).value = value
+
+
+pool = Pool(config.THREADS or cores())
