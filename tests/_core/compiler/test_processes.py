@@ -127,6 +127,29 @@ def test_a_child_computes_while_its_parent_compiles():
     assert status == 0 and "done" in text, text
 
 
+LOCKED = """
+import tenfold as torch
+from llvmlite.binding import ffi
+from tenfold._core.backends.cpu import jit
+used, unlocked = [], []
+def begin():
+    used.append(1)
+    if not (jit.LOCK.locked() or jit.MAKING.locked()):
+        unlocked.append(1)
+ffi.register_lock_callback(begin, lambda: None)
+a = torch.arange(64.0).reshape(8, 8)
+for _ in range(12):
+    torch.nn.functional.conv2d((a @ a).relu().reshape(1, 1, 8, 8), a.reshape(1, 1, 8, 8)).sum().item()
+print(len(used) > 10, len(unlocked))
+"""
+
+
+def test_llvmlite_is_used_while_no_fork_can_be_made():
+    """It has a lock of its own: taken by the compiler's thread at a fork, nobody would give it back in the child."""
+    status, text, _ = process(LOCKED, TENFOLD_CACHE="0")
+    assert status == 0 and text.split() == ["True", "0"], text
+
+
 WORKERS = """
 import warnings
 warnings.simplefilter("ignore")

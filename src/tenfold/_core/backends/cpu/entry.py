@@ -333,8 +333,9 @@ def python_function(name: str, address: int):
 def run():
     """The function `run`; None where arrays do not lie in memory as it expects (it is tried out on one)."""
     llvm = jit.compiler().llvm
-    for name in API:
-        llvm.add_symbol(name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
+    with jit.LOCK:
+        for name in API:
+            llvm.add_symbol(name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
     probe = np.arange(6.0).reshape(2, 3)
     at = id(probe) + HEADER
     words = [ctypes.c_void_p.from_address(at + o).value for o in (-8, 0, 16)]

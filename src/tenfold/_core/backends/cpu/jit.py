@@ -21,6 +21,7 @@ from ... import config
 
 MAX_FILES = 20_000  # objects on disk; the oldest go first
 
+# llvmlite has a lock of its own, which the child of a fork would wait for for ever: llvmlite is used under LOCK or MAKING.
 LOCK = threading.Lock()  # held while something is compiled; a fork waits for it
 leaving = False  # the process ends: nothing new is compiled
 _addresses: dict[str, int] = {}  # hash of the IR -> the function
@@ -43,7 +44,8 @@ class _Compiler:
         self.llvm = llvm
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+        self.features = llvm.get_host_cpu_features()  # of the processor: name -> whether it has it
+        cpu, features = llvm.get_host_cpu_name(), self.features.flatten()
         self.machine = llvm.Target.from_default_triple().create_target_machine(
             cpu=cpu, features=features, opt=2, reloc="pic", codemodel="small"
         )

@@ -323,7 +323,8 @@ class Pool:
         self.workers = 0
         self.missing = True  # whether workers have to be started
         self.lock = threading.Lock()
-        self.loop: Any = None
+        self.loop: Any = None  # what a worker runs
+        self.share = 0  # the function that runs a step
 
     def set_count(self, count: int) -> None:
         """Sets how many threads a step may have."""
@@ -343,12 +344,13 @@ class Pool:
                 made = jit.functions(_module(), ["tenfold_worker", "tenfold_share"])
                 self.loop = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(made["tenfold_worker"])
                 jit.forever(self.loop)
+                self.share = made["tenfold_share"]
                 self.address = -(-ctypes.addressof(self.memory) // 64) * 64
-                self._begin(made["tenfold_share"])
+                self._begin()
         return self.address
 
-    def _begin(self, share: int) -> None:
-        self.put(SHARE, share)
+    def _begin(self) -> None:
+        self.put(SHARE, self.share)
         self.put(PATIENCE, TRIES)
         self.set_count(self.count)
 
@@ -367,9 +369,8 @@ class Pool:
         """In the child of a fork there are no workers, and nobody is at work."""
         self.workers, self.lock = 0, threading.Lock()
         if self.address:
-            share = ctypes.c_int64.from_address(self.address + SHARE).value
             ctypes.memset(self.address, 0, BYTES)
-            self._begin(share)
+            self._begin()
 
     def put(self, place: int, value: int) -> None:
         ctypes.c_int64.from_address(self.address + place).value = value

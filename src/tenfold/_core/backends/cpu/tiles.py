@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from . import jit
 from .native_text import BYTES, ELEMENTS, Function, Number
 
 BLOCK = 128  # values of k in a chain; part of the meaning of a product, so never to be tuned to a machine
@@ -59,9 +60,7 @@ def tile_for(dtype: str, registers: int) -> Tile:
 
 def host_registers() -> int:
     """Bytes of a vector register of this machine."""
-    from llvmlite import binding
-
-    features = binding.get_host_cpu_features()
+    features = jit.compiler().features
     if features.get("avx512f") and features.get("avx512vl"):
         return 64
     return 32 if features.get("avx2") else 16
