@@ -33,7 +33,7 @@ uint16, uint32, uint64 = (_BY_NAME[n] for n in ("uint16", "uint32", "uint64"))
 globals().update(_PUBLIC["torch"])
 
 _LAZY = frozenset(
-    "accelerator autograd backends compiler cuda debug distributed distributions fft func hub jit linalg masked nn optim overrides profiler random "
+    "accelerator autograd backends compiler cuda debug distributed distributions fft func hub jit linalg masked nn onnx optim overrides profiler random "
     "return_types serialization signal sparse special testing utils version multiprocessing amp mps xpu".split()
 )
 

@@ -4,3 +4,8 @@
 def is_available() -> bool:
     """False."""
     return False
+
+
+def is_built() -> bool:
+    """False."""
+    return False

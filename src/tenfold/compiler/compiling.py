@@ -14,8 +14,8 @@ MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "ma
 def compile(
     model: Callable | None = None, *, fullgraph: bool = False, dynamic: bool | None = None,
     backend: str | Callable | None = None, mode: str | None = None, options: dict[str, Any] | None = None,
-    disable: bool = False, recompile_limit: int | None = None, isolate_recompiles: bool = False,
-    shape_id: str | None = None,
+    name: str | None = None, disable: bool = False, recompile_limit: int | None = None,
+    isolate_recompiles: bool = False, shapes_spec: Any = None,
 ) -> Any:  # fmt: skip
     """Returns the function as it is, and a module with `_orig_mod`: tenfold records and compiles every path that comes back,
     with or without this call, and backward and the optimizer's step with it.
@@ -30,7 +30,7 @@ def compile(
         backend: one of PyTorch's names, accepted. A function of your own would need an FX graph, which tenfold does not have.
         mode, options: accepted, and not both. `mode` has to be one of PyTorch's.
         disable: accepted; a module comes back as it is.
-        recompile_limit, isolate_recompiles, shape_id: accepted.
+        name, recompile_limit, isolate_recompiles, shapes_spec: accepted.
     Returns: a function: itself. A module: an `OptimizedModule`, which calls it and has its attributes.
     Raises: RuntimeError for a `mode` or `backend` that there is not, or `mode` and `options` together;
         NotImplementedError for a backend that is a function.

@@ -6,12 +6,13 @@ import tenfold
 from tenfold import Tensor
 from tenfold.nn import functional as F
 from tenfold.nn import init
+from tenfold.nn.attention_backend import SDPBackend, sdpa_kernel
 from tenfold.nn.attention_forward import canonical_mask
 from tenfold.nn.linear import NonDynamicallyQuantizableLinear
 from tenfold.nn.module import Module
 from tenfold.nn.parameter import Parameter
 
-__all__ = ["MultiheadAttention"]
+__all__ = ["MultiheadAttention", "SDPBackend", "sdpa_kernel"]
 
 
 class MultiheadAttention(Module):

@@ -46,6 +46,16 @@ def test_reading_between_forward_and_backward_loses_nothing():
     assert x.grad.tolist() == [18.0, 0.0]
 
 
+def test_backward_outside_of_gradient_mode_after_a_read():
+    x = torch.ones(3, requires_grad=True)
+    loss = (x * 2).sum()
+    shared = loss.detach().numpy()  # the loss is read as a view of its memory from here on
+    assert float(shared) == 6.0
+    with torch.no_grad():
+        loss.backward()
+    assert x.grad.tolist() == [2.0, 2.0, 2.0]
+
+
 @pytest.mark.parametrize("read", [False, True])
 def test_gradients_of_gradients(read):
     x = leaf(2.0)

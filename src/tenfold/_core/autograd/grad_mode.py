@@ -51,11 +51,11 @@ class _Mode:
 class no_grad(_Mode):
     """Nothing is recorded for gradients inside: results have requires_grad False. A context or a decorator."""
 
-    def __new__(cls, f=None):
+    def __new__(cls, orig_func=None):
         self = super().__new__(cls)
-        return self if f is None else self(f)
+        return self if orig_func is None else self(orig_func)
 
-    def __init__(self, f=None):
+    def __init__(self, orig_func=None):
         self.before = []
 
     def __enter__(self):

@@ -6,6 +6,7 @@ Otherwise the walk is flushed, and the histories that the flush kept are passed 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,7 +42,10 @@ def backward(
             raise RuntimeError(
                 f"{NO_GRAD}: nothing that `backward` starts from was made from a tensor with requires_grad=True"
             )
+        mode = w.at.mode
+        set_mode(True)  # what reads a kept value outside of gradient mode would be without its history
         v = resolve(t, w)
+        set_mode(mode)
     if not v.rg:
         raise RuntimeError(
             f"{NO_GRAD}: nothing that `backward` starts from was made from a tensor with requires_grad=True"
@@ -531,6 +535,7 @@ def grad(
     grad_outputs=None,
     retain_graph=None,
     create_graph=False,
+    only_inputs=True,
     allow_unused=None,
     is_grads_batched=False,
     materialize_grads=False,
@@ -542,12 +547,17 @@ def grad(
         grad_outputs: what to weigh each output by; None for scalars means 1.
         retain_graph: keep the history for another backward. Default: create_graph.
         create_graph: record the computation, so that gradients of gradients can be taken. Default False.
+        only_inputs: True; False was removed from PyTorch, and is ignored with a warning.
         allow_unused: None for an input that the outputs do not depend on, instead of an error. Default False.
         materialize_grads: zeros instead of None. Default False.
     Returns: a tuple of tensors, one for each input.
     Raises: RuntimeError where nothing requires grad, or an input is unused."""
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now: no `.grad` is changed", FutureWarning, stacklevel=2
+        )
     if is_grads_batched:
         raise NotImplementedError(
             "autograd.grad: is_grads_batched=True is not supported; call grad once for each cotangent"

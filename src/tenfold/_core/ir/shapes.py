@@ -16,11 +16,11 @@ class Size(tuple):
 
     __slots__ = ()
 
-    def __new__(cls, items=()):
+    def __new__(cls, iterable=(), /):
         try:
-            return tuple.__new__(cls, [operator.index(n) for n in items])
+            return tuple.__new__(cls, [operator.index(n) for n in iterable])
         except TypeError:
-            raise TypeError(f"torch.Size() takes an iterable of 'int', not {items!r}") from None
+            raise TypeError(f"torch.Size() takes an iterable of 'int', not {iterable!r}") from None
 
     def numel(self) -> int:
         return numel(self)

@@ -141,11 +141,19 @@ def check_matrices(name: str, a, b) -> None:
         raise cannot_multiply(name, a.shape[-2], a.shape[-1], b.shape[-2], b.shape[-1], roles)
 
 
+def _no_out_dtype(name: str, out_dtype) -> None:
+    if out_dtype is not None:
+        raise NotImplementedError(
+            f"{name}: out_dtype is for GPUs only, as in PyTorch; convert the result with .to(...)"
+        )
+
+
 @operation(out=True)
-def mm(input, mat2):
+def mm(input, mat2, out_dtype=None):
     """Product of two matrices, without broadcasting.
 
-    Args: input: (N, K); mat2: (K, M)."""
+    Args: input: (N, K); mat2: (K, M); out_dtype: for GPUs only, as in PyTorch: NotImplementedError here."""
+    _no_out_dtype("mm", out_dtype)
     _need_dims("mm", self=(input, 2), mat2=(mat2, 2))
     check_matrices("mm", input, mat2)
     return matmul(input, mat2)
@@ -163,10 +171,11 @@ def check_batches(name: str, a, b) -> None:
 
 
 @operation(out=True)
-def bmm(input, mat2):
+def bmm(input, mat2, out_dtype=None):
     """Product of two batches of matrices, without broadcasting.
 
-    Args: input: (B, N, K); mat2: (B, K, M)."""
+    Args: input: (B, N, K); mat2: (B, K, M); out_dtype: for GPUs only, as in PyTorch: NotImplementedError here."""
+    _no_out_dtype("bmm", out_dtype)
     check_batches("bmm", input, mat2)
     return matmul(input, mat2)
 
@@ -313,10 +322,11 @@ def _blend(input, product, beta, alpha):
 
 
 @operation(out=True, inplace=True)
-def addmm(input, mat1, mat2, *, beta=1, alpha=1):
+def addmm(input, mat1, mat2, out_dtype=None, *, beta=1, alpha=1):
     """beta * input + alpha * (mat1 @ mat2); input broadcasts, and is not read where beta is 0.
 
-    Args: mat1: (N, K); mat2: (K, M); input: broadcastable to (N, M)."""
+    Args: mat1: (N, K); mat2: (K, M); input: broadcastable to (N, M); out_dtype: as for `mm`."""
+    _no_out_dtype("addmm", out_dtype)
     _need_dims("addmm", mat1=(mat1, 2), mat2=(mat2, 2))
     check_matrices("addmm", mat1, mat2)
     check_added("addmm", input, (mat1.shape[0], mat2.shape[1]))

@@ -31,10 +31,10 @@ def pieces(t: Tensor, d: int, sizes) -> tuple:
     return tuple(out)
 
 
-@function(where="torch Tensor")
-def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
+@function(where="torch")
+def split(tensor, split_size_or_sections, dim=0):
     """A tuple of views: pieces of that size along a dim (the last may be smaller), or of the sizes in a list."""
-    wanted = split_size_or_sections if split_size is None else split_size
+    wanted = split_size_or_sections
     lay = layout_of(tensor)
     if isinstance(wanted, (list, tuple)):
         return split_with_sizes(tensor, wanted, dim)
@@ -50,6 +50,12 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
     if k == 0 and n:
         raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
     return pieces(tensor, d, [min(k, n - i) for i in range(0, n, k)] if n else [0])
+
+
+@function(where="Tensor", name="split")
+def _split(self, split_size, dim=0):
+    """As `torch.split`."""
+    return split(self, split_size, dim)
 
 
 @function

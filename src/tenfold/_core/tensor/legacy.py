@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+
 import numpy as np
 
 from ..ir import dtypes
 from ..ir.dtypes import dtype as dtype_class
 from ..ir.dtypes import get_default_dtype
-from ..ir.shapes import Size
+from ..ir.shapes import Size, dim_index
 from ..ops.conversion import to
 from ..ops.creation import filled, shape_from, tensor
 from ..ops.declare import PUBLIC
@@ -115,6 +118,74 @@ def _new_like(self, *args, device=None):
 
 
 Tensor.new = _new_like
+
+
+def _resize(self, *sizes):
+    """The same elements in another shape of as many (`reshape`); deprecated."""
+    warnings.warn("non-inplace resize is deprecated: use reshape", UserWarning, stacklevel=2)
+    return _in_shape(self, tuple(shape_from(sizes, "resize")))
+
+
+def _in_shape(self, shape):
+    if math.prod(shape) != self.numel():
+        raise RuntimeError(
+            f"requested resize to {list(shape)} ({math.prod(shape)} elements in total), but the given tensor has a size of"
+            f" {list(self.shape)} ({self.numel()} elements): resize keeps the number of elements, resize_ changes it"
+        )
+    return self.contiguous().view(shape)
+
+
+def _resize_as(self, tensor):
+    """The same elements in the shape of another tensor; deprecated."""
+    warnings.warn("non-inplace resize_as is deprecated: use reshape", UserWarning, stacklevel=2)
+    return _in_shape(self, tuple(tensor.shape))
+
+
+def _index(self, positions, dims):
+    """Indexes some dims: `t.index((0, 2), (i, j))` is `t[i, :, j]`.
+
+    Args:
+        positions: a dim or a sequence of dims; a tuple of neighbouring dims in it is indexed as one, flattened.
+        dims: for each of them an index: an int, a slice, None, a tensor or a list of ints."""
+    one = isinstance(positions, int)
+    if one or not isinstance(dims, (tuple, list)):
+        dims = (dims,)
+    positions = (positions,) if one else tuple(positions)
+    if len(positions) != len(dims):
+        raise TypeError(f"dims ({len(positions)}) and indices ({len(dims)}) must have the same length")
+    groups = [_dims_of_position(p, self.ndim) for p in positions]
+    for group in sorted((g for g in groups if len(g) > 1), reverse=True):
+        self = self.flatten(group[0], group[-1])
+    wide = [g for g in groups if len(g) > 1]
+    index = [slice(None)] * self.ndim
+    for group, i in zip(groups, dims):
+        d = group[0] - sum(len(g) - 1 for g in wide if g[0] < group[0])
+        if index[d] != slice(None):
+            raise IndexError(f"index: dim {group[0]} is indexed twice")
+        index[d] = list(i) if isinstance(i, tuple) else i
+    return self[tuple(index)]
+
+
+def _dims_of_position(p, ndim: int) -> tuple[int, ...]:
+    group = tuple(p) if isinstance(p, (tuple, list)) else (p,)
+    if not all(isinstance(d, int) for d in group):
+        raise TypeError(f"expected a dimension specifyer but found {p!r}: index takes dims as ints, or tuples of them")
+    group = tuple([dim_index(d, ndim) for d in group])
+    if group != tuple(range(group[0], group[0] + len(group))):
+        raise ValueError(f"index: the dims {group} of a group have to be neighbours, in order")
+    return group
+
+
+def _reinforce(self, reward):
+    """Was removed from PyTorch."""
+    raise RuntimeError(
+        "reinforce() was removed: build the loss yourself, with torch.distributions: "
+        "m = Categorical(probs); action = m.sample(); loss = -m.log_prob(action) * reward; loss.backward()"
+    )
+
+
+for _name, _f in {"resize": _resize, "resize_as": _resize_as, "index": _index, "reinforce": _reinforce}.items():
+    setattr(Tensor, _name, _f)
 
 
 def is_tensor(obj, /) -> bool:

@@ -1,0 +1,6 @@
+"""Whether nnpack is there: it is not used."""
+
+
+def is_available() -> bool:
+    """False."""
+    return False

@@ -1,0 +1,44 @@
+"""Older methods that programs still call."""
+
+import pytest
+
+import tenfold as torch
+
+
+def test_index_takes_dims_and_what_to_index_them_with():
+    x = torch.arange(24).reshape(2, 3, 4)
+    i, j = torch.tensor([1, 0]), torch.tensor([3, 0])
+    assert torch.equal(x.index(1, i), x[:, i])
+    assert torch.equal(x.index((0, -1), (i, j)), x[i, :, j])
+    assert torch.equal(x.index([(0, 1)], [slice(1, 3)]), x.flatten(0, 1)[1:3])
+    assert torch.equal(x.index([(0, 1), 2], [5, j]), x.flatten(0, 1)[5][j])
+    with pytest.raises(TypeError, match="same length"):
+        x.index((0, 1), (1,))
+    with pytest.raises(IndexError, match="twice"):
+        x.index((0, -3), (1, 1))
+    with pytest.raises(TypeError, match="'a'"):
+        x.index("a", 1)
+
+
+def test_resize_out_of_place_keeps_the_number_of_elements():
+    x = torch.arange(6.0)
+    with pytest.warns(UserWarning, match="deprecated"):
+        assert x.resize(2, 3).tolist() == [[0, 1, 2], [3, 4, 5]]
+    with pytest.warns(UserWarning, match="deprecated"):
+        assert x.resize_as(torch.ones(3, 2)).shape == (3, 2)
+    with pytest.warns(UserWarning), pytest.raises(RuntimeError, match="6 elements"):
+        x.resize(5)
+
+
+def test_what_was_removed_says_what_to_use():
+    with pytest.raises(RuntimeError, match="Categorical"):
+        torch.ones(2).reinforce(1.0)
+
+
+def test_split_takes_pytorchs_names():
+    x = torch.arange(5)
+    for pieces in (x.split(2), x.split(split_size=2, dim=0), torch.split(x, split_size_or_sections=2)):
+        assert [p.tolist() for p in pieces] == [[0, 1], [2, 3], [4]]
+    assert [p.tolist() for p in x.split([1, 4])] == [[0], [1, 2, 3, 4]]
+    with pytest.raises(TypeError):
+        torch.split(x)
