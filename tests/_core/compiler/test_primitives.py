@@ -336,3 +336,23 @@ def test_sorts_of_compiled_programs(step, rows, compiled, monkeypatch):
         return [*a, *b, top[0], least[0]] + ([] if step else [top[1], least[1]])
 
     check(run, compiled, monkeypatch, calls=("_sort", "_topk"))
+
+
+def test_a_spectrum_stays_a_call_and_what_surrounds_it_is_compiled(compiled, monkeypatch):
+    signal, window = numbers(2, 40, seed=3), torch.hann_window(8)
+
+    def f():
+        x = signal.clone().requires_grad_()
+        spectra = torch.stft(x * 2 + 1, 8, window=window, return_complex=True)
+        back = torch.istft(spectra * 0.5, 8, window=window, length=40)
+        power = (torch.fft.rfft(x, dim=1).abs() ** 2).mean()
+        loss = (back**2).sum() + power
+        loss.backward()
+        return loss, x.grad
+
+    torch.debug.end_walk()
+    got, stayed = compiled(f)
+    for a, b in zip(interpreted(f, monkeypatch), got):
+        np.testing.assert_allclose(b, a, rtol=2e-5, atol=1e-6)
+    assert {"_half_dft", "_from_half"} <= set(stayed)
+    assert "_overlap_add" not in stayed

@@ -53,6 +53,8 @@ FAMILIES = (
     "linalg_solve",
     "linalg_decompose",
     "linalg",
+    "fft",
+    "stft",
     "softmax",
     "loss",
     "loss_classes",
