@@ -301,28 +301,6 @@ def test_places_outside_are_errors(name, monkeypatch):
 # --- rows that are sorted by machine code ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "i8"])
-@pytest.mark.parametrize("descending", [False, True])
-def test_rows_are_sorted_as_numpy_sorts_them(dtype, descending):
-    from tenfold._core.backends.cpu import sort_rows
-    from tenfold._core.ops.sorting import order_of
-
-    rows = (np.random.default_rng(0).normal(size=(9, 300)) * 50).astype(dtype)
-    rows[6] = rows[6].round()
-    if dtype[0] == "f":
-        rows[3, 5:50] = np.nan
-        rows[4, ::3], rows[4, 1::3] = 0.0, -0.0
-        rows[5, 7], rows[5, 9] = np.inf, -np.inf
-        rows[7, 3] = -np.nan
-    values, places, tied = sort_rows.of(np.dtype(dtype))(rows, descending)
-    want = order_of(rows, 1, descending)
-    np.testing.assert_array_equal(places, want)
-    np.testing.assert_array_equal(values, np.take_along_axis(rows, want, 1))
-    ordered = np.sort(rows, 1)
-    same = (ordered[:, 1:] == ordered[:, :-1]) | (np.isnan(ordered[:, 1:]) & np.isnan(ordered[:, :-1]))
-    np.testing.assert_array_equal(tied, same.any(1))
-
-
 @pytest.mark.parametrize("step, rows", [(0.0, 40), (0.25, 40), (0.25, 20)])
 def test_sorts_of_compiled_programs(step, rows, compiled, monkeypatch):
     data = numbers(rows, 600)

@@ -77,7 +77,7 @@ def _lines(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 def _sort_native(spec):
-    """Machine code sorts the rows; few rows with ties are arranged anew as `sort_order` does."""
+    """Machine code sorts the rows; those with ties are arranged anew as `sort_order` does."""
     _, dim, descending, stable = spec.static
     lay = spec.lays[0]
     order = _native_order(lay) if lay.numel >= NATIVE_FROM and lay.ndim else None
@@ -86,11 +86,10 @@ def _sort_native(spec):
 
     def run(x):
         rows = _lines(x, dim)
-        n = rows.shape[1]
-        values, places, tied = order(rows, descending)
-        if not stable and n > SMALL:
+        values, places, tied = order.sort(rows, descending)
+        if not stable and rows.shape[1] > SMALL:
             ties = np.flatnonzero(tied)
-            if 0 < len(ties) * n <= BUDGET:
+            if len(ties):
                 places[ties] = again = sort_order(rows[ties], places[ties], 1)
                 values[ties] = np.take_along_axis(rows[ties], again, 1)
         shape = np.moveaxis(x, dim, -1).shape
@@ -183,15 +182,11 @@ def _topk_native(spec):
         return None
 
     def run(x):
-        values, places, tied = order(_lines(x, dim), largest)
-        if tied.any():
-            first = values[tied]
-            a, b = first[:, k - 1], first[:, k]
-            if ((a == b) | (a != a) & (b != b)).any():
-                return spec.exe(x)
+        values, places, unclear = order.top(_lines(x, dim), k, largest)
+        if unclear:
+            return spec.exe(x)
         shape = (*np.moveaxis(x, dim, -1).shape[:-1], k)
-        cut = values[:, :k].reshape(shape), places[:, :k].reshape(shape)
-        return np.moveaxis(cut[0], -1, dim), np.moveaxis(cut[1], -1, dim)
+        return np.moveaxis(values.reshape(shape), -1, dim), np.moveaxis(places.reshape(shape), -1, dim)
 
     return run
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 SMALL = 16  # runs up to this length are sorted by insertion
-BUDGET = 16384  # elements in rows with ties, past which ties keep their order
+BUDGET = 16384  # elements in rows with ties, past which ties keep their order where no machine code sorts
+NATIVE_FROM = 2048  # elements from which machine code sorts
 
 
 # --- by insertion ---------------------------------------------------------------------------------------------
@@ -197,29 +198,48 @@ def _ranked(x: np.ndarray, order: np.ndarray) -> np.ndarray:
     return out
 
 
-def _arranged(x: np.ndarray, order: np.ndarray, dim: int, arrange) -> np.ndarray:
-    """The stable order along dim with rows that have ties arranged anew: arrange(p, key)."""
+def _arranged(x: np.ndarray, order: np.ndarray, dim: int, arrange, budget: int | None = BUDGET) -> np.ndarray:
+    """The stable order along dim with rows that have ties arranged anew: arrange(ranks) -> order."""
     n = x.shape[dim]
     rows = np.moveaxis(x, dim, -1).reshape(-1, n)
     orders = np.moveaxis(order, dim, -1).reshape(-1, n)
     key = _ranked(rows, orders)
     tied = np.flatnonzero(key.max(-1) < n - 1)
-    if not len(tied) or len(tied) * n > BUDGET:
+    if not len(tied) or budget is not None and len(tied) * n > budget:
         return order
     orders = orders.copy()
     for r in tied:
-        p = list(range(n))
-        arrange(p, key[r].tolist())
-        orders[r] = p
+        orders[r] = arrange(key[r])
     moved = np.moveaxis(x, dim, -1).shape
     return np.moveaxis(orders.reshape(moved), -1, dim)
+
+
+def _in_python(arrange):
+    """arrange(p, key), which works on lists, as a function of ranks."""
+
+    def order(ranks: np.ndarray) -> list:
+        p = list(range(len(ranks)))
+        arrange(p, ranks.tolist())
+        return p
+
+    return order
 
 
 def sort_order(x: np.ndarray, order: np.ndarray, dim: int) -> np.ndarray:
     """The order of a sort that is not asked to be stable."""
     if x.shape[dim] <= SMALL or not x.size:
         return order
-    return _arranged(x, order, dim, lambda p, key: _introsort(p, key, 0, len(p)))
+    from ..backends.cpu import introsort
+
+    slow = _in_python(lambda p, key: _introsort(p, key, 0, len(p)))
+    if x.size < NATIVE_FROM or not introsort.available():
+        return _arranged(x, order, dim, slow)
+
+    def sorted_(ranks: np.ndarray):
+        found = introsort.order(ranks)
+        return slow(ranks) if found is None else found
+
+    return _arranged(x, order, dim, sorted_, None)
 
 
 def top_order(x: np.ndarray, order: np.ndarray, k: int, dim: int) -> np.ndarray:
@@ -235,9 +255,9 @@ def top_order(x: np.ndarray, order: np.ndarray, k: int, dim: int) -> np.ndarray:
         _introselect(p, key, 0, k - 1, n)
         _introsort(p, key, 0, k - 1)
 
-    return _arranged(x, order, dim, arrange)
+    return _arranged(x, order, dim, _in_python(arrange))
 
 
 def kth_order(x: np.ndarray, order: np.ndarray, k: int, dim: int) -> np.ndarray:
     """An order in which the k-th (from 0) is right."""
-    return _arranged(x, order, dim, lambda p, key: _quickselect(p, key, k)) if x.size else order
+    return _arranged(x, order, dim, _in_python(lambda p, key: _quickselect(p, key, k))) if x.size else order

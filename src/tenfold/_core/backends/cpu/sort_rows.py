@@ -1,8 +1,8 @@
-"""Rows of numbers sorted by machine code: by their digits, the last first, which keeps equal elements in order.
+"""Rows of numbers in order, with their places; equal elements keep their order, NaN counts as greater than all else, and
+-0 equals 0.
 
-In: rows side by side in memory. Out: the sorted rows, where each element was, and which rows have equal elements. NaN
-counts as greater than all else, and -0 equals 0. The digits are bytes of the number as an unsigned integer of the same
-order. Source: Knuth, The Art of Computer Programming 3, 5.2.5."""
+Numbers of up to 32 bits are put into one number of 64 bits each, with their places below, which NumPy's own vector code
+sorts or parts; longer ones are sorted by their digits (sort_digits.py)."""
 
 from __future__ import annotations
 
@@ -11,164 +11,176 @@ import functools
 
 import numpy as np
 
-from . import jit
-from .render import BYTES, Writer, module
+from . import jit, sort_digits
+from .native_text import Function, Number
+from .tiles import lane_mask, splat
 
-NAMES = {"f4": "f32", "f8": "f64", "i4": "i32", "i8": "i64"}
+LANES = 16
+WIDE = f"<{LANES} x i64>"
+WORD = f"<{LANES} x i32>"
+SOME = f"<{LANES} x i1>"
+POINTERS = f"<{LANES} x ptr>"
+KINDS = {"b1": "i8", "u1": "i8", "i1": "i8", "i2": "i16", "i4": "i32", "f4": "i32"}
 
 
-class Sort(Writer):
-    """void name(rows, sorted, places, tied, scratch, count, length, flip): `flip` is all ones for a descending order.
+# --- machine code -----------------------------------------------------------------------------------------------------
 
-    Scratch: keys twice, places twice, and 256 counts for each byte of a key."""
 
-    def __init__(self, d: str, name: str):
-        super().__init__()
-        self.name, self.d = name, d
-        self.bits = 8 * BYTES[d]
-        self.slots: list[str] = []
-        self.key = f"i{self.bits}"
-        size = BYTES[d]
-        n, wide = "%n", self.let(f"mul i64 %n, {size}")
-        four = self.let("mul i64 %n, 4")
-        keys = ["%scratch", self.at("%scratch", wide)]
-        first = self.at(keys[1], wide)
-        self.keys, self.places = keys, [first, self.at(first, four)]
-        self.counts = self.at(self.places[1], four)
-        self.loop("0", "%count", lambda r: self.row(r, n, wide))
+def _numbers(f: Function, j: Number, count: str) -> tuple[str, str]:
+    """The numbers of 16 elements from j on, and which of them there are."""
+    first = splat(f, WIDE, str(j), "i64")
+    lanes = ", ".join(f"i64 {i}" for i in range(LANES))
+    return f.op(f"add {WIDE} {first}, <{lanes}>"), lane_mask(f, LANES, f.sub(count, j))
 
-    def at(self, p: str, offset: str) -> str:
-        return self.let(f"getelementptr i8, ptr {p}, i64 {offset}")
 
-    def element(self, p: str, kind: str, i: str) -> str:
-        return self.let(f"getelementptr {kind}, ptr {p}, i64 {i}")
+def _load(f: Function, kind: str, pointer: str, mask: str) -> str:
+    v = f"<{LANES} x {kind}>"
+    name = f"@llvm.masked.load.v{LANES}{kind}.p0"
+    return f.op(f"call {v} {name}(ptr {pointer}, i32 1, {SOME} {mask}, {v} zeroinitializer)")
 
-    def load(self, p: str, kind: str, i: str) -> str:
-        return self.let(f"load {kind}, ptr {self.element(p, kind, i)}, align 1")
 
-    def store(self, value: str, p: str, kind: str, i: str) -> None:
-        self.put(f"store {kind} {value}, ptr {self.element(p, kind, i)}, align 1")
+def _store(f: Function, kind: str, value: str, pointer: str, mask: str) -> None:
+    v = f"<{LANES} x {kind}>"
+    f.do(f"call void @llvm.masked.store.v{LANES}{kind}.p0({v} {value}, ptr {pointer}, i32 1, {SOME} {mask})")
 
-    def loop(self, start: str, end: str, body) -> None:
-        self.count += 1
-        k = self.count
-        i = f"%i{k}"
-        self.slots.append(f"  {i} = alloca i64")
-        self.put(f"store i64 {start}, ptr {i}")
-        self.put(f"br label %test{k}")
-        self.label(f"test{k}")
-        now = self.let(f"load i64, ptr {i}")
-        self.put(f"br i1 {self.let(f'icmp slt i64 {now}, {end}')}, label %body{k}, label %end{k}")
-        self.label(f"body{k}")
-        body(now)
-        self.put(f"store i64 {self.let(f'add i64 {now}, 1')}, ptr {i}")
-        self.put(f"br label %test{k}")
-        self.label(f"end{k}")
 
-    def ordered(self, x: str) -> str:
-        """A number's bits as an unsigned integer that orders as the number does."""
-        t, top = self.key, 1 << (self.bits - 1)
-        if self.d[0] == "f":
-            size = self.let(f"and {t} {x}, {top - 1}")
-            infinite = {"f32": 0x7F800000, "f64": 0x7FF0000000000000}[self.d]
-            nan = self.let(f"icmp ugt {t} {size}, {infinite}")
-            zero = self.let(f"icmp eq {t} {size}, 0")
-            x = self.let(f"select i1 {zero}, {t} 0, {t} {x}")
-            sign = self.let(f"ashr {t} {x}, {self.bits - 1}")
-            turned = self.let(f"xor {t} {x}, {self.let(f'or {t} {sign}, {top}')}")
-            x = self.let(f"select i1 {nan}, {t} -1, {t} {turned}")
-        else:
-            x = self.let(f"xor {t} {x}, {top}")
-        flip = "%flip" if self.bits == 64 else self.let(f"trunc i64 %flip to {t}")
-        return self.let(f"xor {t} {x}, {flip}")
+def _ordered(f: Function, d: str, x: str) -> str:
+    """Numbers as integers of the same order, NaN the greatest."""
+    kind = KINDS[d]
+    if kind != "i32":
+        return f.op(f"{'sext' if d[0] == 'i' else 'zext'} <{LANES} x {kind}> {x} to {WORD}")
+    if d[0] == "i":
+        return x
+    most = f"splat (i32 {0x7FFFFFFF})"
+    size = f.op(f"and {WORD} {x}, {most}")
+    nan = f.op(f"icmp ugt {WORD} {size}, splat (i32 {0x7F800000})")
+    zero = f.op(f"icmp eq {WORD} {size}, zeroinitializer")
+    sign = f.op(f"ashr {WORD} {x}, splat (i32 31)")
+    turned = f.op(f"xor {WORD} {x}, {f.op(f'and {WORD} {sign}, {most}')}")
+    turned = f.op(f"select {SOME} {zero}, {WORD} zeroinitializer, {WORD} {turned}")
+    return f.op(f"select {SOME} {nan}, {WORD} {most}, {WORD} {turned}")
 
-    def digit(self, key: str, p: int) -> str:
-        """Where the count of a key's byte stands among all counts."""
-        x = self.let(f"and {self.key} {self.let(f'lshr {self.key} {key}, {8 * p}')}, 255")
-        x = x if self.bits == 64 else self.let(f"zext {self.key} {x} to i64")
-        return self.let(f"add i64 {x}, {256 * p}")
 
-    def row(self, r: str, n: str, wide: str) -> None:
-        t = self.key
-        passes = self.bits // 8
-        source, target = [self.at(p, self.let(f"mul i64 {r}, {wide}")) for p in ("%rows", "%sorted")]
-        places = self.at("%places", self.let(f"mul i64 {r}, {self.let(f'mul i64 {n}, 8')}"))
-        self.loop("0", str(256 * passes), lambda i: self.store("0", self.counts, "i32", i))
+def _pack(d: str) -> str:
+    """Each number above its place in its row; `flip` is -1 for a descending order."""
+    kind = KINDS[d]
+    f = Function(f"void @pack_{d}(ptr %rows, ptr %packed, i64 %count, i64 %n, i64 %flip)")
+    flip = splat(f, WORD, f.op("trunc i64 %flip to i32"), "i32")
+    with f.loop(0, "%count") as r, f.loop(0, "%n", LANES) as j:
+        places, mask = _numbers(f, j, "%n")
+        at = f.add(f.mul(r, "%n"), j)
+        key = f.op(f"xor {WORD} {_ordered(f, d, _load(f, kind, f.at('%rows', kind, at), mask))}, {flip}")
+        high = f.op(f"shl {WIDE} {f.op(f'zext {WORD} {key} to {WIDE}')}, splat (i64 32)")
+        _store(f, "i64", f.op(f"or {WIDE} {high}, {places}"), f.at("%packed", "i64", at), mask)
+    return f.text()
 
-        def count(i: str) -> None:
-            key = self.ordered(self.load(source, t, i))
-            self.store(key, self.keys[0], t, i)
-            self.store(self.let(f"trunc i64 {i} to i32"), self.places[0], "i32", i)
-            for p in range(passes):
-                d = self.digit(key, p)
-                self.store(self.let(f"add i32 {self.load(self.counts, 'i32', d)}, 1"), self.counts, "i32", d)
 
-        self.loop("0", n, count)
-        sum_ = "%sum"
-        for p in range(passes):
-            self.put(f"store i32 0, ptr {sum_}")
+def _unpack(d: str) -> str:
+    """From packed rows of m the places and the numbers there, of rows of n; and which rows have equal neighbours."""
+    kind = KINDS[d]
+    v = f"<{LANES} x {kind}>"
+    gather = f"@llvm.masked.gather.v{LANES}{kind}.v{LANES}p0"
+    f = Function(
+        f"void @unpack_{d}(ptr %rows, ptr %packed, ptr %sorted, ptr %places, ptr %tied, i64 %count, i64 %n, i64 %m)"
+    )
+    with f.loop(0, "%count") as r:
+        ties = f.variable(SOME, "zeroinitializer")
+        source = splat(f, POINTERS, f.at("%rows", kind, f.mul(r, "%n")), "ptr")
+        with f.loop(0, "%m", LANES) as j:
+            numbers, mask = _numbers(f, j, "%m")
+            at = f.add(f.mul(r, "%m"), j)
+            packed = f.at("%packed", "i64", at)
+            e = _load(f, "i64", packed, mask)
+            place = f.op(f"and {WIDE} {e}, splat (i64 {0xFFFFFFFF})")
+            _store(f, "i64", place, f.at("%places", "i64", at), mask)
+            pointers = f.op(f"getelementptr {kind}, {POINTERS} {source}, {WIDE} {place}")
+            value = f.op(f"call {v} {gather}({POINTERS} {pointers}, i32 1, {SOME} {mask}, {v} zeroinitializer)")
+            _store(f, kind, value, f.at("%sorted", kind, at), mask)
+            later = f.op(f"and {SOME} {mask}, {f.op(f'icmp ne {WIDE} {numbers}, zeroinitializer')}")
+            before = _load(f, "i64", f.at(packed, "i64", -1), later)
+            apart = f.op(f"lshr {WIDE} {f.op(f'xor {WIDE} {e}, {before}')}, splat (i64 32)")
+            same = f.op(f"and {SOME} {later}, {f.op(f'icmp eq {WIDE} {apart}, zeroinitializer')}")
+            f.store(SOME, f.op(f"or {SOME} {f.load(SOME, ties)}, {same}"), ties)
+        tie = f.op(f"call i1 @llvm.vector.reduce.or.v{LANES}i1({SOME} {f.load(SOME, ties)})")
+        f.store("i8", f.op(f"zext i1 {tie} to i8"), f.at("%tied", "i8", r))
+    return f.text()
 
-            def start(i: str) -> None:
-                own = self.load(self.counts, "i32", i)
-                before = self.let(f"load i32, ptr {sum_}")
-                self.store(before, self.counts, "i32", i)
-                self.put(f"store i32 {self.let(f'add i32 {before}, {own}')}, ptr {sum_}")
 
-            self.loop(str(256 * p), str(256 * p + 256), start)
-
-            def move(i: str, p=p) -> None:
-                key = self.load(self.keys[p % 2], t, i)
-                d = self.digit(key, p)
-                to = self.load(self.counts, "i32", d)
-                self.store(self.let(f"add i32 {to}, 1"), self.counts, "i32", d)
-                to = self.let(f"zext i32 {to} to i64")
-                self.store(key, self.keys[1 - p % 2], t, to)
-                self.store(self.load(self.places[p % 2], "i32", i), self.places[1 - p % 2], "i32", to)
-
-            self.loop("0", n, move)
-        self.put("store i8 0, ptr %tie")
-
-        def finish(i: str) -> None:
-            place = self.let(f"zext i32 {self.load(self.places[0], 'i32', i)} to i64")
-            self.store(place, places, "i64", i)
-            self.store(self.load(source, t, place), target, t, i)
-            later = self.let(f"icmp sgt i64 {i}, 0")
-            step = self.let(f"zext i1 {later} to i64")
-            before = self.load(self.keys[0], t, self.let(f"sub i64 {i}, {step}"))
-            same = self.let(f"icmp eq {t} {self.load(self.keys[0], t, i)}, {before}")
-            tie = self.let(f"zext i1 {self.let(f'and i1 {same}, {later}')} to i8")
-            old = self.let("load i8, ptr %tie")
-            self.put(f"store i8 {self.let(f'or i8 {old}, {tie}')}, ptr %tie")
-
-        self.loop("0", n, finish)
-        self.store(self.let("load i8, ptr %tie"), "%tied", "i8", r)
-
-    def function_text(self) -> str:
-        parameters = "ptr %rows, ptr %sorted, ptr %places, ptr %tied, ptr %scratch, i64 %count, i64 %n, i64 %flip"
-        head = f"define void @{self.name}({parameters}) {{\nentry:\n  %sum = alloca i32\n  %tie = alloca i8"
-        return "\n".join([head, *self.slots, *self.lines, "  ret void", "}"])
+def module(d: str) -> str:
+    """Both for a dtype, by NumPy's name of it."""
+    lines = [f"declare i1 @llvm.vector.reduce.or.v{LANES}i1({SOME})"]
+    for kind in sorted({KINDS[d], "i64"}):
+        v = f"<{LANES} x {kind}>"
+        lines.append(f"declare {v} @llvm.masked.load.v{LANES}{kind}.p0(ptr, i32, {SOME}, {v})")
+        lines.append(f"declare void @llvm.masked.store.v{LANES}{kind}.p0({v}, ptr, i32, {SOME})")
+        lines.append(f"declare {v} @llvm.masked.gather.v{LANES}{kind}.v{LANES}p0({POINTERS}, i32, {SOME}, {v})")
+    return "\n".join([*lines, _pack(d), _unpack(d)])
 
 
 @functools.cache
-def _function(d: str):
-    name = f"sort_{d}"
-    address = jit.functions(module([Sort(d, name)]), [name])[name]
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5, *[ctypes.c_int64] * 3)(address)
+def _functions(d: str):
+    found = jit.functions(module(d), [f"pack_{d}", f"unpack_{d}"])
+    number, pointer = ctypes.c_int64, ctypes.c_void_p
+    pack = ctypes.CFUNCTYPE(None, *[pointer] * 2, *[number] * 3)(found[f"pack_{d}"])
+    return pack, ctypes.CFUNCTYPE(None, *[pointer] * 5, *[number] * 3)(found[f"unpack_{d}"])
 
 
-def of(dtype: np.dtype):
-    """sort(rows, descending) -> (sorted rows, places, whether each row has equal elements); None where there is none."""
-    d = NAMES.get(dtype.str[1:])
-    if d is None or not jit.available():
-        return None
-    f = _function(d)
+# --- on arrays --------------------------------------------------------------------------------------------------------
 
-    def sort(rows: np.ndarray, descending: bool):
-        count, n = rows.shape
-        values, places = np.empty_like(rows), np.empty(rows.shape, np.int64)
-        tied = np.zeros(count, np.bool_)
-        scratch = np.empty(2 * n * (rows.itemsize + 4) + 1024 * rows.itemsize, np.uint8)
-        f(*[a.ctypes.data for a in (rows, values, places, tied, scratch)], count, n, -1 if descending else 0)
+
+class Packed:
+    """How rows of a dtype of up to 32 bits are sorted."""
+
+    def __init__(self, d: str):
+        self.pack, self.unpack = _functions(d)
+
+    def _packed(self, rows: np.ndarray, descending: bool) -> np.ndarray:
+        packed = np.empty(rows.shape, np.int64)
+        self.pack(rows.ctypes.data, packed.ctypes.data, *rows.shape, -1 if descending else 0)
+        return packed
+
+    def _unpacked(self, rows: np.ndarray, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        values, places = np.empty(packed.shape, rows.dtype), np.empty(packed.shape, np.int64)
+        tied = np.empty(len(rows), np.bool_)
+        memory = [a.ctypes.data for a in (rows, packed, values, places, tied)]
+        self.unpack(*memory, len(rows), rows.shape[1], packed.shape[1])
         return values, places, tied
 
-    return sort
+    def sort(self, rows: np.ndarray, descending: bool):
+        packed = self._packed(rows, descending)
+        packed.sort(1)
+        return self._unpacked(rows, packed)
+
+    def top(self, rows: np.ndarray, k: int, descending: bool):
+        packed = self._packed(rows, descending)
+        packed.partition(k, 1)
+        first = packed[:, : k + 1].copy()
+        first[:, :k].sort(1)
+        border = first[:, k - 1] >> 32 == first[:, k] >> 32
+        return *self._unpacked(rows, np.ascontiguousarray(first[:, :k]))[:2], bool(border.any())
+
+
+class Digits:
+    """How rows of a longer dtype are sorted."""
+
+    def __init__(self, d: str):
+        self.sort = sort_digits.sort_function(d)
+
+    def top(self, rows: np.ndarray, k: int, descending: bool):
+        values, places, _ = self.sort(rows, descending)
+        a, b = values[:, k - 1], values[:, k]
+        border = (a == b) | (a != a) & (b != b)
+        return values[:, :k], places[:, :k], bool(border.any())
+
+
+@functools.cache
+def of(dtype: np.dtype) -> Packed | Digits | None:
+    """What sorts rows side by side in memory, fewer than 2^31 elements each; None where there is none for a dtype.
+
+    sort(rows, descending)     sorted rows, where each element was, and which rows have equal elements
+    top(rows, k, descending)   the first k of that, k below the rows' length, and whether any row's next is equal to its
+                               last (then it is not said which of the two is among them)"""
+    d = dtype.str[1:]
+    if not jit.available() or d not in (*KINDS, *sort_digits.NAMES):
+        return None
+    return Packed(d) if d in KINDS else Digits(d)
