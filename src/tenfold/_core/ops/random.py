@@ -5,6 +5,7 @@ sets its state ends the walk first, so that draws that come before are made befo
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -57,6 +58,31 @@ def draw(kind, shape, strides, d, generator, a, b):
     else:
         values = DRAWS[kind](engine, sizes, d.name, a, b)
     return values.transpose(np.argsort(order))
+
+
+def _draw_native(spec):
+    """Machine code draws many numbers; where an argument is wrong, what says so does."""
+    kind, shape, strides, d, generator, *_ = spec.static
+    count = math.prod(shape)
+    if count < NATIVE_FROM or strides is not None and kind == "normal":
+        return None
+    from ..backends.cpu import draws
+
+    drawn = draws.of(kind, d.name)
+    if drawn is None:
+        return None
+    order = range(len(shape)) if strides is None else memory_order(strides)
+    sizes, back = tuple([shape[k] for k in order]), np.argsort(order)
+
+    def run(a, b):
+        values = drawn(engine_of(generator), count, a, b)
+        return spec.exe(a, b) if values is None else values.reshape(sizes).transpose(back)
+
+    return run
+
+
+draw.operation.native = _draw_native
+NATIVE_FROM = 256  # elements from which that pays
 
 
 def memory_order(strides) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import operator
 import os
 import struct
@@ -14,6 +16,7 @@ STATE_BYTES = 5056
 DEFAULT_SEED = 67280421310721
 
 _WORDS = 624
+_STATE = 4 * (_WORDS + 1)  # bytes of NumPy's state
 _MASK32 = 0xFFFFFFFF
 _MASK64 = 0xFFFFFFFFFFFFFFFF
 
@@ -43,8 +46,8 @@ def begin() -> None:
 
 def put_back() -> None:
     """The program runs again: engines are what they were when it began."""
-    for engine, (bits, *rest) in _run.before.items():
-        engine._bits.state = bits
+    for engine, (words, *rest) in _run.before.items():
+        engine._restore(words)
         engine._seed, engine._fresh, engine.spare_double, engine.spare_float = rest
     _run.before = {}
 
@@ -60,6 +63,7 @@ class Engine:
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
         self._bits = np.random.MT19937(0)
+        self._address = self._bits.ctypes.state_address
         self._seed = 0
         self._fresh = True
         self.spare_double: float | None = None
@@ -108,7 +112,21 @@ class Engine:
         """What it is now, if it is the first time that the running program draws from it (`put_back`)."""
         before = _run.before
         if self not in before:
-            before[self] = (self._bits.state, self._seed, self._fresh, self.spare_double, self.spare_float)
+            words = ctypes.string_at(self._address, _STATE) if exposed() else self._bits.state
+            before[self] = (words, self._seed, self._fresh, self.spare_double, self.spare_float)
+
+    def _restore(self, words: Any) -> None:
+        if isinstance(words, bytes):
+            ctypes.memmove(self._address, words, _STATE)
+        else:
+            self._bits.state = words
+
+    def advancing(self) -> int:
+        """Where the 624 words of the state and the position in it (32 bits each) lie, for code that draws by itself; only
+        where they are `exposed`."""
+        self.remember()
+        self._fresh = False
+        return self._address
 
     def next32(self) -> int:
         """One word, for the methods that need an unknown number of them."""
@@ -174,6 +192,16 @@ class Engine:
     def clone(self) -> Engine:
         """A second engine in the same state."""
         return Engine(0).set_state(self.get_state())
+
+
+@functools.cache
+def exposed() -> bool:
+    """Whether NumPy keeps a twister's state as is known: its words, then the position."""
+    bits = np.random.MT19937(0)
+    bits.random_raw(3)
+    words = np.frombuffer(ctypes.string_at(bits.ctypes.state_address, _STATE), np.uint32)
+    state: Any = bits.state["state"]
+    return np.array_equal(words[:_WORDS], state["key"]) and words[_WORDS] == state["pos"]
 
 
 def _check_seed(seed: Any) -> int:
