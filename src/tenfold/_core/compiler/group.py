@@ -13,17 +13,19 @@ class Group:
 
     domain   the shape that it loops over
     axes     the axes that its reductions reduce; None without reductions
+    bits     one for its own number, and one for that of each group that has joined it
     near     groups and steps that it needs (bits), all of them
     direct   those among them whose results it reads itself, or that have to run before it
     far      those among them whose results it needs whole, so that it cannot join them"""
 
-    __slots__ = ("number", "members", "domain", "axes", "near", "direct", "far")
+    __slots__ = ("number", "members", "domain", "axes", "bits", "near", "direct", "far")
 
     def __init__(self, number: int, node: Node, domain: tuple, axes):
         self.number = number
         self.members = [node]
         self.domain = domain
         self.axes = axes
+        self.bits = 1 << number
         self.near = 0
         self.direct = 0
         self.far = 0
@@ -84,7 +86,7 @@ def why_apart(a: Node, node: Node, first: Group, second: Group) -> str:
         return f"loops over {list(second.domain)}, not {list(first.domain)}"
     if first.axes is not None and second.axes is not None and first.axes != second.axes:
         return "reduces other dims"
-    if second.far & 1 << first.number:
+    if second.far & first.bits:
         return "needs other results of it whole"
     if len(first.members) + len(second.members) > MAX_MEMBERS:
         return f"one kernel of both would have more than {MAX_MEMBERS} operations"
@@ -94,81 +96,113 @@ def why_apart(a: Node, node: Node, first: Group, second: Group) -> str:
 def group(nodes: list[Node], ordered: list[Node] = ()) -> list[Group]:
     """Groups of the needed nodes in an order in which they can run. Nodes that are no loops have a group of their own;
     the calls in `ordered` stay in that order."""
-    groups: dict[int, Group] = {}
-    home: dict[int, int] = {}  # node -> its group
-    calls: dict[int, int] = {}
-    before = 0
+    return Grouping(nodes, frozenset(n.id for n in ordered)).in_order()
 
-    for node in nodes:
-        if is_read(node) or is_source(node):
-            continue
-        number = len(home)
-        if node.kind == "call":
-            first = calls.setdefault(node.extra[0].number, number)
-            if first != number:  # another result of the same call
-                home[node.id] = first
-                groups[first].members.append(node)
+
+class Grouping:
+    """Nodes one after the other find the groups that they join. A program may have ten thousand: no step looks at all
+    groups unless what they need has changed."""
+
+    def __init__(self, nodes: list[Node], ordered: frozenset[int]):
+        self.groups: list[Group] = []  # by number; of one that has been joined, the group that it is in
+        self.alive: dict[int, Group] = {}  # those that have joined no other
+        self.home: dict[int, Group] = {}  # node -> a group that is in its group
+        self.needed = 0  # the bits of all that anybody needs
+        calls: dict[int, Group] = {}
+        before = 0
+        for node in nodes:
+            if is_read(node) or is_source(node):
                 continue
-        domain = node.args[0].shape if node.kind == "reduce" else node.shape
-        g = Group(number, node, domain, node.extra if node.kind == "reduce" else None)
-        home[node.id] = number
-        near_by: set[int] = set()  # groups that it might join
+            if node.kind == "call":
+                first = calls.get(node.extra[0].number)
+                if first is not None:  # another result of the same call
+                    self.home[node.id] = first
+                    first.members.append(node)
+                    continue
+            domain = node.args[0].shape if node.kind == "reduce" else node.shape
+            g = Group(len(self.groups), node, domain, node.extra if node.kind == "reduce" else None)
+            if node.kind == "call":
+                calls[node.extra[0].number] = g
+            self.groups.append(g)
+            self.alive[g.number] = g
+            self.home[node.id] = g
+            near_by = self.enter(g, node)
+            if node.id in ordered:
+                g.near |= before
+                g.direct |= before
+                before |= g.bits
+            self.needed |= g.near
+            for a in node.args:
+                if a.id in near_by:
+                    g = self.joined(self.of(a), g)
+
+    def of(self, node: Node) -> Group:
+        return self.groups[self.home[node.id].number]
+
+    def enter(self, g: Group, node: Node) -> set[int]:
+        """Notes what a new group needs. Returns the operands whose groups it might join."""
+        near_by = set()
         for a in node.args:
             base = base_of(a)
             if is_source(base):
                 continue
-            h = home[base.id]
-            other = groups[h]
-            g.near |= other.near | 1 << h
-            g.direct |= 1 << h
-            if fuses(a, node) and g.loops and a.shape == domain:
-                near_by.add(h)
+            other = self.of(base)
+            g.near |= other.near | other.bits
+            g.direct |= 1 << other.number
+            if fuses(a, node) and g.loops and a.shape == g.domain:
+                near_by.add(a.id)
             else:
-                g.far |= 1 << h
-        if node in ordered:
-            g.near |= before
-            g.direct |= before
-            before |= 1 << number
-        groups[number] = g
-        for a in node.args:
-            if home.get(a.id) in near_by:
-                g = _joined(groups, home, groups[home[a.id]], g)
-    return _ordered(groups)
+                g.far |= 1 << other.number
+        return near_by
 
-
-def _joined(groups: dict[int, Group], home: dict[int, int], a: Group, b: Group) -> Group:
-    """a and b as one group where that can run; else b."""
-    if a is b or not b.loops or not a.loops or a.domain != b.domain:
-        return b
-    if a.axes is not None and b.axes is not None and a.axes != b.axes:
-        return b
-    if len(a.members) + len(b.members) > MAX_MEMBERS:
-        return b
-    bit_a, bit_b = 1 << a.number, 1 << b.number
-    if b.far & bit_a or a.far & bit_b:
-        return b
-    for x in _bits((b.direct | a.direct) & ~bit_a & ~bit_b):  # somebody between the two is read by one of them
-        other = groups.get(x)
-        if other is not None and other.near & (bit_a | bit_b):
+    def joined(self, a: Group, b: Group) -> Group:
+        """a and b as one group where that can run; else b."""
+        if a is b or not b.loops or not a.loops or a.domain != b.domain:
             return b
-    a.members = sorted([*a.members, *b.members], key=lambda n: n.id)
-    a.axes = a.axes if a.axes is not None else b.axes
-    del groups[b.number]
-    for n in b.members:
-        home[n.id] = a.number
-    near = (a.near | b.near) & ~bit_a & ~bit_b
-    if near != a.near or any([g.near & bit_b for g in groups.values()]):  # else nobody needs other groups than before
-        for g in groups.values():
-            if g.near & bit_b:
-                g.near = g.near & ~bit_b | bit_a
-                g.direct = g.direct & ~bit_b | bit_a if g.direct & bit_b else g.direct
-                g.far = g.far & ~bit_b | bit_a if g.far & bit_b else g.far
-            if g is not a and g.near & bit_a:
-                g.near |= near
-    a.near = near
-    a.direct = (a.direct | b.direct) & ~bit_a & ~bit_b
-    a.far |= b.far
-    return a
+        if a.axes is not None and b.axes is not None and a.axes != b.axes:
+            return b
+        if len(a.members) + len(b.members) > MAX_MEMBERS:
+            return b
+        if b.far & a.bits or a.far & b.bits:
+            return b
+        both = a.bits | b.bits
+        direct = (a.direct | b.direct) & ~both
+        for x in _bits(direct):  # somebody between the two is read by one of them
+            if self.groups[x].near & both:
+                return b
+        near = (a.near | b.near) & ~both
+        for g in (a, b):
+            if near & ~g.near and self.needed & g.bits:
+                for x in self.alive.values():
+                    if x.near & g.bits:
+                        x.near |= near | both
+        self.needed |= near
+        a.members = sorted([*a.members, *b.members], key=lambda n: n.id)
+        a.axes = a.axes if a.axes is not None else b.axes
+        del self.alive[b.number]
+        for x in _bits(b.bits):
+            self.groups[x] = a
+        a.bits, a.near, a.direct = both, near, direct
+        a.far |= b.far
+        return a
+
+    def in_order(self) -> list[Group]:
+        """Topological order, the earliest first."""
+        done = 0
+        out = []
+        todo = sorted(self.alive.values(), key=lambda g: g.members[-1].id)
+        while todo:
+            rest = []
+            for g in todo:
+                if g.near & ~done:
+                    rest.append(g)
+                else:
+                    out.append(g)
+                    done |= g.bits
+            if len(rest) == len(todo):
+                raise AssertionError("groups depend on one another in a circle")
+            todo = rest
+        return out
 
 
 def _bits(x: int):
@@ -176,22 +210,3 @@ def _bits(x: int):
         low = x & -x
         yield low.bit_length() - 1
         x ^= low
-
-
-def _ordered(groups: dict[int, Group]) -> list[Group]:
-    """Topological order, the earliest first."""
-    done = 0
-    out = []
-    todo = sorted(groups.values(), key=lambda g: g.members[-1].id)
-    while todo:
-        rest = []
-        for g in todo:
-            if g.near & ~done:
-                rest.append(g)
-            else:
-                out.append(g)
-                done |= 1 << g.number
-        if len(rest) == len(todo):
-            raise AssertionError("groups depend on one another in a circle")
-        todo = rest
-    return out
