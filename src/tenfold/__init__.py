@@ -43,6 +43,7 @@ _HOMES = {
     "load": "serialization",
     "explain": "debug",
     "compile": "compiler",
+    "vmap": "func",
 }  # functions whose modules wait for their first use
 
 

@@ -35,6 +35,10 @@ def backward(
     t: Tensor, gradient=None, retain_graph: bool | None = None, create_graph: bool = False, inputs=None
 ) -> None:
     w = tls.walk
+    if w.level is not None:
+        raise RuntimeError(
+            "backward() inside of a function under vmap is not supported: use torch.func.grad or vjp there"
+        )
     retain = create_graph if retain_graph is None else bool(retain_graph)
     v = t._val
     if v is None or v.node.walk is not w:
@@ -319,6 +323,8 @@ def stepwise(
     for t in [*outputs, *(inputs or ())]:
         if t._st is None:
             place(t)
+        if w.level is not None:
+            flush_home(t)
     flush(w)
     sink = _Sink(inputs, w) if inputs is not None else None
     set_mode(create)
@@ -363,6 +369,40 @@ def _seed(t: Tensor, g: Tensor, pending: dict, sink: _Sink | None, w: Walk) -> N
     _arrive((h, number), g, pending, sink, w)
 
 
+def flush_home(t: Tensor) -> None:
+    """Ends the walk that a tensor's value is on."""
+    v = place(t).val
+    if v is not None:
+        flush(v.node.walk)
+
+
+def leaves_of(t: Tensor) -> list[Tensor]:
+    """The leaves at which the history of a tensor ends."""
+    found: dict[int, Tensor] = {}
+    seen: set[tuple] = set()
+    todo: list = [t]
+    while todo:
+        target = todo.pop()
+        if type(target) is tuple:
+            h, number = target[0], target[1]
+            if (id(h), number) not in seen:
+                seen.add((id(h), number))
+                todo += [h.leaves[k] for k in positions(h.graph.leaf_mask(number))]
+            continue
+        st = target._st
+        if st is not None and target._det:
+            continue
+        if st is not None and target._leaf is not None:
+            found[id(target._leaf)] = target._leaf
+            continue
+        v = target._val if st is None else st.val
+        if v is not None:
+            todo += [x for x in [v.node.walk.leaves[k] for k in positions(v.mask)] if x is not target]
+        elif st is not None and st.hist is not None:
+            todo.append(st.hist)
+    return list(found.values())
+
+
 def _through_view(t: Tensor, g: Tensor, base: Layout, offset: int) -> Tensor:
     if base.flat:
         base = layout((t._st.size,), None, base.dtype)
@@ -372,6 +412,10 @@ def _through_view(t: Tensor, g: Tensor, base: Layout, offset: int) -> Tensor:
 def _arrive(target, g: Tensor, pending: dict, sink: _Sink | None, w: Walk) -> None:
     if type(target) is tuple:
         deliver(target, g, pending, w)
+        return
+    if target._leaf is not target:  # it came from outside of a vmap, where its history goes on
+        flush_home(target)
+        _seed(target, g, pending, sink, w)
         return
     if sink is None:
         accumulate(target, g, w)
@@ -472,7 +516,7 @@ def _wanted(graph, h: History, sink: _Sink) -> set[int]:
     useful: set[int] = {i for (hh, i) in sink.numbers if hh is h}
     for i, p in graph.leaves.items():
         target = h.leaves[p]
-        if type(target) is tuple or id(target) in sink.leaves:
+        if type(target) is tuple or target._leaf is not target or id(target) in sink.leaves:
             useful.add(i)
     steps = set()
     for s, (args, outs) in enumerate(zip(graph.args, graph.outs)):

@@ -37,6 +37,8 @@ def strided(flat: np.ndarray, lay: Layout, offset: int) -> np.ndarray:
 
 def flatten(array, lay: Layout) -> np.ndarray:
     """Flat memory that holds a value as its layout says; memory of the array itself where that is possible."""
+    if hasattr(array, "as_memory"):
+        return array.as_memory(lay)
     if lay.flat or lay.contig:
         return np.ascontiguousarray(array).reshape(-1)
     if array.strides == lay.byte_strides and lay.dense:

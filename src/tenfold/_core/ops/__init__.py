@@ -66,6 +66,8 @@ FAMILIES = (
     "loss_margin",
     "loss_ctc",
     "recurrent",
+    "batching",
+    "batching_rules",
 )
 
 for _family in FAMILIES:

@@ -17,7 +17,7 @@ def known_values(t) -> np.ndarray | None:
     if not isinstance(t, Tensor):
         return None
     st = t._st
-    if st is None or st.mem is None or st.val is not st.was:
+    if st is None or not isinstance(st.mem, np.ndarray) or st.val is not st.was:
         return None
     return strided(st.mem, t._lay, t._off)
 

@@ -195,7 +195,14 @@ def inplace_variant(f: Callable, name: str) -> Callable:
                 r = CAST.call(r, lay.dtype)
         if lay.device == "meta":
             return input
-        if input._st is None and input._val is not None and r._val.lay is input._val.lay and w.at.mode and not w.eager:
+        if (
+            input._st is None
+            and input._val is not None
+            and r._val.lay is input._val.lay
+            and w.at.mode
+            and not w.eager
+            and w.level is None
+        ):
             input._val = r._val
             return input
         write(input, resolve(r, w), w)
@@ -297,7 +304,7 @@ def assign(tensors: Sequence[Tensor], values: Sequence) -> None:
             if (
                 st is not None and value is not None and not st.shared and t._lay is value.lay and st.hist is None and not st.exported
                 and t._off == 0 and t._lay.contig and value.node.walk is w and not st.pinned and not t._det
-                and (st.val is None or st.val.node.walk is w) and not value.rg
+                and w.level is None and (st.val is None or st.val.node.walk is w) and not value.rg
             ):  # fmt: skip
                 if st.val is None:
                     w.storages.append(st)

@@ -233,7 +233,7 @@ def _as_tensor(x) -> Any:
 
 def _realised(t: Tensor) -> bool:
     st = t._st
-    return st is not None and st.mem is not None and st.val is st.was
+    return st is not None and isinstance(st.mem, np.ndarray) and st.val is st.was
 
 
 def _dims_of(x) -> int:

@@ -13,6 +13,9 @@ from .handle import tls
 def end_walk() -> None:
     """Ends this thread's walk: what is still referenced of it is computed."""
     w = tls.walk
+    while w.level is not None:
+        flush(w)
+        w = w.level.outer
     if not w.body and w.at.parent is not None:
         flush(w)
 

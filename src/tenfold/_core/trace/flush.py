@@ -18,7 +18,7 @@ from ..ir.graph import Graph
 from ..ir.special import ENTER_ALL, ENTRY, MODE, flatten, strided
 from ..random import engine
 from . import walk as walking
-from .handle import Node, Storage, Tensor, Value, Walk, new, no_value, tls
+from .handle import Memory, Node, Storage, Tensor, Value, Walk, new, no_value, tls
 from .history import Past
 from .walk import line_text, special
 
@@ -52,6 +52,8 @@ class Plan:
         self.graph = graph = low.graph
         self.ids = [low.number(v) for v in key]
         roots = list(dict.fromkeys([i for i, v in zip(self.ids, key) if v.rg and not v.leaf]))
+        if end.walk.ending:
+            roots = []
         self.past = Past(graph, roots) if roots else None
         self.numbers = [self.past.number.get(i, -1) for i in self.ids] if self.past is not None else []
         self.program = Program(graph, [*self.ids, *(self.past.saved if self.past is not None else ())])
@@ -116,7 +118,7 @@ def flush(w: Walk) -> None:
     end = w.at
     if end.parent is None:
         return
-    if w.body:
+    if w.body and w.level is None:
         raise no_value(w.keep[0] if w.keep else new_unplaced())
     if w.running:
         raise RuntimeError("a value was asked for while the walk that it belongs to is being computed")
@@ -308,7 +310,7 @@ def commit(
         v = t._val
         st = Storage(values[n])
         st.name = v.lay.dtype.name
-        if v.rg:
+        if v.rg and history is not None:
             st.hist = (history, ids[n], v.node.op)
         n += 1
         t._st = st
@@ -325,7 +327,7 @@ def commit(
         else:
             s.mem = mem
             s.size = mem.size
-        s.hist = (history, ids[n], v.node.op) if v.rg and not v.leaf else None
+        s.hist = (history, ids[n], v.node.op) if v.rg and not v.leaf and history is not None else None
         n += 1
     for g in w.grads:
         g.memories = values[n : n + len(g)]
@@ -359,6 +361,9 @@ def _owner(m: np.ndarray) -> np.ndarray:
 
 def make_own(values: list, asked: Asked, w: Walk, end: Node) -> None:
     """A storage's memory is its own, and in order: what is also an input, or held by somebody else, is copied."""
+    if w.level is not None:
+        values[:] = [flatten(m, v.lay) for m, v in zip(values, asked.values)]
+        return
     alone = ALONE if not w.record_only else 1 << 30
     rest = [
         k
@@ -512,12 +517,16 @@ def new_unplaced() -> Tensor:
 
 def foreign(t: Tensor, w: Walk) -> Value:
     """The value of a handle that another thread's walk holds: that walk is left alone, its path up to the value is computed here."""
+    if w.level is not None:
+        return w.level.capture(t)
     if w.body:
         raise RuntimeError(
             "the body of an operation used a tensor that is not one of its arguments: pass it in as an argument instead"
         )
     v = t._val if t._val is not None else t._st.val
     other = v.node.walk
+    if other.level is not None:
+        raise RuntimeError(walking.KEPT)
     if other.body:
         raise RuntimeError("a tensor made inside the body of an operation was kept and used outside of it")
     if v.rg:
@@ -562,6 +571,8 @@ def foreign(t: Tensor, w: Walk) -> Value:
 
 def realise(t: Tensor) -> np.ndarray:
     """The flat memory of a tensor's storage, computed if need be."""
+    if tls.walk.level is not None:
+        return tls.walk.level.read(t)
     st = t._st
     if st is None or st.val is not st.was or st.mem is None:
         w = tls.walk
@@ -576,6 +587,8 @@ def realise(t: Tensor) -> np.ndarray:
             raise type(st.error)(*st.error.args) from st.error
         raise no_value(t)
     mem = st.mem
+    if type(mem) is Memory:
+        raise RuntimeError(walking.KEPT)
     if mem.ndim != 1:  # contiguous results are kept in their shape until somebody asks
         mem = st.mem = mem.reshape(-1)
     return mem

@@ -80,6 +80,31 @@ class Storage:
         self.size = size if mem is None else mem.size
 
 
+class Memory:
+    """What a storage holds inside of a vmap: a tensor of the walk outside, which is the same for all slices, or has them in
+    its first dim. It is flat memory, or has the shape of the storage's value."""
+
+    __slots__ = ("level", "tensor", "batched")
+
+    def __init__(self, level: Any, tensor: Tensor, batched: bool):
+        self.level = level
+        self.tensor = tensor
+        self.batched = batched
+
+    @property
+    def shape(self):
+        shape = layout_of(self.tensor).shape
+        return shape[1:] if self.batched else shape
+
+    @property
+    def size(self) -> int:
+        return shapes.numel(self.shape)
+
+    def as_memory(self, lay: Layout) -> Memory:
+        """As flat memory, where that layout says how the elements of a value lie in it."""
+        return self.level.flatten(self, lay)
+
+
 class Value:
     """Result k of a node; or a view (base, off) of another value."""
 
@@ -173,7 +198,7 @@ class Walk:
     __slots__ = (
         "at", "roots", "keep", "storages", "cached", "scalars", "inputs", "leaves", "eager", "body", "nodes", "flushes", "hits",
         "misses", "planned", "edges", "inference", "hooked", "running", "hold", "record_only", "runner", "bundles",
-        "lent", "writes", "grads",
+        "lent", "writes", "grads", "level", "ending",
     )  # fmt: skip
 
     def __init__(self, body: bool = False):
@@ -198,6 +223,8 @@ class Walk:
         self.record_only = False
         self.runner: Any = None  # who runs programs instead: runner(plan, walk) gives the values (watch.py)
         self.hold = 0  # > 0: no flush on its own account
+        self.level: Any = None  # the vmap that it is the inside of (level.py)
+        self.ending = False  # nothing that is computed from here on gets a history
         self.nodes = self.flushes = self.hits = self.misses = self.planned = self.edges = 0
 
 

@@ -16,7 +16,7 @@ from ..ir.dtypes import BY_NAME, from_numpy
 from ..ir.operation import TENSOR, Operation, Spec, spec_of
 from ..ir.shapes import Layout, flat, layout
 from ..ir.special import ENTER_ALL, ENTRY, GRAFT, LEAF, MODE, READ, RELAYOUT, STOP, WRITE, strided
-from .handle import NUMBER, Node, Storage, Tensor, Value, Walk, no_value, placed, tls
+from .handle import NUMBER, Memory, Node, Storage, Tensor, Value, Walk, no_value, placed, tls
 
 
 def _unset(*args):
@@ -27,6 +27,9 @@ flush: Callable[[Walk], None] = _unset  # set by flush.py
 foreign: Callable[[Tensor, Walk], Value] = _unset  # set by flush.py: the value of a handle of another thread's walk
 
 PLAIN = (ENTRY, ENTER_ALL, MODE)  # edges without an operation that need no planning
+KEPT = (
+    "a tensor made inside of a function under vmap was kept and used outside of it: return it from the function instead"
+)
 ONE = (TENSOR,)
 TWO = (TENSOR, TENSOR)
 
@@ -183,6 +186,8 @@ def resolve(t: Tensor, w: Walk) -> Value:
     if v is not None:
         return v if v.node.walk is w else foreign(t, w)
     st = t._st
+    if w.level is not None and not w.level.owns(st):
+        return w.level.capture(t)
     lay = t._lay
     leaf = t._leaf
     if st.val is None:
@@ -268,6 +273,8 @@ def enter(st: Storage, lay: Layout | None, w: Walk, leaf: Tensor | None) -> Valu
         if st.error is not None:
             raise type(st.error)(*st.error.args) from st.error
         raise no_value(placed(st, lay or flat(st_dtype(st))))
+    if type(st.mem) is Memory and st.mem.level.walk is not w:
+        raise RuntimeError(KEPT)
     live = leaf is not None or st.hist is not None
     if lay is None:
         lay = flat(st_dtype(st))
@@ -454,6 +461,9 @@ def check_writable(t: Tensor, w: Walk) -> None:
 def write(t: Tensor, v: Value, w: Walk) -> None:
     """The storage of t gets a new value: v (of t's shape and dtype) where t reads."""
     st = t._st
+    if w.level is not None and not (w.level.owns(st) if st is not None else t._val.node.walk is w):
+        w.level.write_outside(t, v)
+        return
     if st is None:
         old = t._val
         if v.lay is old.lay and (not old.rg or not w.at.mode or v.rg and not old.mask & ~v.mask):
