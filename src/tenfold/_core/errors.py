@@ -13,6 +13,10 @@ class NotRecorded(RuntimeError):
     """A tensor's value was read where it does not exist."""
 
 
+class NotStrided(NotImplementedError):
+    """A tensor was given whose elements do not lie in memory by strides: a sparse one."""
+
+
 def plural(n: int, word: str) -> str:
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
 

@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 
 import tenfold as torch
@@ -77,3 +78,20 @@ def test_named_results_are_tuples_that_can_be_copied():
     assert values is found.values and indices is found.indices
     for other in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
         assert type(other) is type(found) and other.indices.tolist() == [1]
+
+
+def test_hash_tensor_is_the_exclusive_or_of_wide_bits():
+    bits = np.array([1.5, -2, 3]).view(np.uint64)
+    assert torch.hash_tensor(torch.tensor([1.5, -2, 3])).item() == int(bits[0] ^ bits[1] ^ bits[2])
+    x = torch.arange(6).reshape(2, 3)
+    assert torch.hash_tensor(x, 1).tolist() == [0 ^ 1 ^ 2, 3 ^ 4 ^ 5]
+    assert torch.hash_tensor(x, 0, keepdim=True).tolist() == [[3, 5, 7]]
+    assert torch.hash_tensor(torch.tensor([-1], dtype=torch.int8)).item() == 2**64 - 1
+    for bad, kind in (
+        (lambda: torch.hash_tensor(x, mode=1), RuntimeError),
+        (lambda: torch.hash_tensor(torch.zeros(0)), RuntimeError),
+        (lambda: torch.hash_tensor(torch.zeros(0, 2), 0), IndexError),
+        (lambda: torch.hash_tensor(x + 0j), NotImplementedError),
+    ):
+        with pytest.raises(kind):
+            bad()

@@ -96,7 +96,7 @@ def test_arithmetic(table):
 
 def test_what_is_not_defined_says_so(table):
     grad = gradient(table, True)
-    for f in (torch.exp, torch.sum, torch.Tensor.item, torch.Tensor.tolist, lambda g: torch.ones(6, 2).add_(g)):
+    for f in (torch.exp, torch.sort, torch.Tensor.item, torch.Tensor.tolist, lambda g: g[0:1]):
         with pytest.raises((NotImplementedError, RuntimeError), match=r"sparse|one element"):
             f(grad)
     with pytest.raises(TypeError, match="numpy"):

@@ -597,7 +597,8 @@ def grad(
     Returns: a tuple of tensors, one for each input.
     Raises: RuntimeError where nothing requires grad, or an input is unused."""
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    asked = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    ins = [getattr(t, "_elements", t) for t in asked]  # of a sparse tensor, what it stores
     if not only_inputs:
         warnings.warn(
             "only_inputs argument is deprecated and is ignored now: no `.grad` is changed", FutureWarning, stacklevel=2
@@ -641,7 +642,7 @@ def grad(
                 raise RuntimeError(
                     "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior."
                 )
-    return tuple(grads)
+    return tuple([g if t is e or g is None else t._with(g) for t, e, g in zip(asked, ins, grads)])
 
 
 def backward_all(

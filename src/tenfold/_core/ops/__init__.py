@@ -53,6 +53,8 @@ FAMILIES = (
     "linalg_solve",
     "linalg_decompose",
     "linalg",
+    "linalg_ldl",
+    "low_rank",
     "fft",
     "stft",
     "softmax",
@@ -68,6 +70,9 @@ FAMILIES = (
     "recurrent",
     "batching",
     "batching_rules",
+    "sparse_tensor",
+    "sparse_compressed",
+    "sparse_operations",
 )
 
 for _family in FAMILIES:

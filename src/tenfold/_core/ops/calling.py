@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NotRecorded
+from ..errors import NotRecorded, NotStrided
 from ..ir import shapes
 from ..ir.operation import TENSOR, Operation, freeze
 from ..ir.shapes import Layout, Size, layout
@@ -71,9 +71,18 @@ def generic(op: Operation) -> Callable:
                         w.keep.append(r)
                         return r
                     return results_of(op, tree, nx, w)
-        return _again(op, args, kwargs, w)
+        try:
+            return _again(op, args, kwargs, w)
+        except NotStrided as e:
+            return _on_sparse(op, e, args, kwargs)
 
     return call
+
+
+def _on_sparse(op: Operation, e: NotStrided, args, kwargs=_NO_KEYWORDS):
+    if op.on_sparse is None:
+        raise e
+    return op.on_sparse(*args, **kwargs)
 
 
 def _same_static(a, e) -> bool:
@@ -399,10 +408,13 @@ def unary(op: Operation) -> Callable:
             _need_tensor(op, input)
         if type(input) is not Tensor:
             _need_tensor(op, input)
-        if input._st is not None and input._st.meta or w.eager:
-            return _again(op, (input,), _NO_KEYWORDS, w)
-        cut_if_long(w)
-        v = resolve(input, w)
+        try:
+            if input._st is not None and input._st.meta or w.eager:
+                return _again(op, (input,), _NO_KEYWORDS, w)
+            cut_if_long(w)
+            v = resolve(input, w)
+        except NotStrided as e:
+            return _on_sparse(op, e, (input,))
         nx = w.at.nxt
         if nx.op is op and nx.a is v:
             w.at = nx
@@ -442,18 +454,21 @@ def binary(op: Operation) -> Callable:
             except AttributeError:
                 pass
         kind = type(other)
-        if w.eager or not isinstance(input, Tensor) or input._st is not None and input._st.meta:
-            return _again(op, (input, other), _NO_KEYWORDS, w)
-        if (kind is float or kind is int) and (not op.takes or op.takes[1][2]):
-            cut_if_long(w)
-            a = resolve(input, w)
-            b = NUMBER[kind]
-        elif isinstance(other, Tensor) and not (other._st is not None and other._st.meta):
-            cut_if_long(w)
-            a = resolve(input, w)
-            b = resolve(other, w)
-        else:
-            return _again(op, (input, other), _NO_KEYWORDS, w)
+        try:
+            if w.eager or not isinstance(input, Tensor) or input._st is not None and input._st.meta:
+                return _again(op, (input, other), _NO_KEYWORDS, w)
+            if (kind is float or kind is int) and (not op.takes or op.takes[1][2]):
+                cut_if_long(w)
+                a = resolve(input, w)
+                b = NUMBER[kind]
+            elif isinstance(other, Tensor) and not (other._st is not None and other._st.meta):
+                cut_if_long(w)
+                a = resolve(input, w)
+                b = resolve(other, w)
+            else:
+                return _again(op, (input, other), _NO_KEYWORDS, w)
+        except NotStrided as e:
+            return _on_sparse(op, e, (input, other))
         nx = w.at.nxt
         if nx.op is op and nx.a is a and nx.b is b:
             w.at = nx

@@ -11,11 +11,11 @@ from functools import lru_cache
 import numpy as np
 
 from ..ir.arrays import Symbolic, as_array
-from ..ir.dtypes import FLOAT, bool_, dtype, float32, int64, of_number, uint8
+from ..ir.dtypes import FLOAT, bool_, dtype, float32, int64, of_number, uint8, uint64
 from ..ir.shapes import Layout, dim_index, dim_list, layout, size
 from ..ir.special import convert
 from ..trace.handle import layout_of
-from .declare import elementwise, function, operation, primitive, scalar_name, store_out
+from .declare import elementwise, function, not_implemented, operation, primitive, scalar_name, store_out
 from .elementwise import conj
 from .ordered import LANES, SMALL, sum_columns, sum_rows
 
@@ -428,6 +428,33 @@ def logsumexp(input, dim, keepdim=False):
     if input.dtype.category < FLOAT:
         input = input.to(of_number(float))
     return logsumexp_over(input, dim_list(dim, input.dim()), keepdim)
+
+
+# --- bits ---------------------------------------------------------------------------------------------------
+
+
+def _hash_rule(input: Layout, dim, keepdim, mode) -> Layout:
+    check_dims("hash_tensor", dim)
+    if mode != 0:
+        raise RuntimeError(f"Unknown hash_tensor mode: {mode} (there is 0: exclusive or)")
+    if input.dtype.is_complex:
+        raise not_implemented("xor_sum_cpu", input.dtype)
+    dims = dim_list(dim, input.ndim)
+    if not input.numel and dim in ((), [], None):
+        raise RuntimeError("hash_tensor: Expected reduction dim to be specified for input.numel() == 0: give dim")
+    for d in dims:
+        if input.ndim and not input.shape[d]:
+            raise IndexError(f"hash_tensor: Expected reduction dim {d} to have non-zero size.")
+    return layout(reduced_shape(input.shape, dims, keepdim), None, uint64, input.device)
+
+
+@primitive(rule=_hash_rule, differentiable=False, out=True, where="torch Tensor")
+def hash_tensor(input, dim=(), *, keepdim=False, mode=0):
+    """The bits of all elements, as float64 or int64, put together by exclusive or: a uint64, over all dims or those given.
+
+    Args: dim: an int or a tuple. Default (), all; keepdim: as in `sum`; mode: 0, the only one."""
+    wide = input.astype(np.float64 if input.dtype.kind == "f" else np.int64).view(np.uint64)
+    return np.bitwise_xor.reduce(wide, axis=dim_list(dim, input.ndim) if input.ndim else None, keepdims=keepdim)
 
 
 # --- the diagonal -------------------------------------------------------------------------------------------

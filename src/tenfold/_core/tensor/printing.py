@@ -224,7 +224,7 @@ def _needs_no_dtype(dtype_name: str, default_dtype_name: str, empty: bool) -> bo
     return dtype_name in ("int64", "bool", default_complex)
 
 
-def _append_suffixes(text: str, suffixes: list[str], indent: int) -> str:
+def append_suffixes(text: str, suffixes: list[str], indent: int) -> str:
     """Add `, suffix` for each suffix, on a new line where the current one would become too long, and close."""
     column = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
@@ -288,7 +288,7 @@ def format_tensor(
         suffixes.append(f"grad_fn=<{grad_fn_name}>")
     elif requires_grad:
         suffixes.append("requires_grad=True")
-    text = _append_suffixes(prefix + body, suffixes, len(prefix))
+    text = append_suffixes(prefix + body, suffixes, len(prefix))
     return "Parameter containing:\n" + text if is_parameter else text
 
 
