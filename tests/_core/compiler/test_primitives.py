@@ -334,3 +334,26 @@ def test_a_spectrum_stays_a_call_and_what_surrounds_it_is_compiled(compiled, mon
         np.testing.assert_allclose(b, a, rtol=2e-5, atol=1e-6)
     assert {"_half_dft", "_from_half"} <= set(stayed)
     assert "_overlap_add" not in stayed
+
+
+# --- convolutions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_convolutions_of_whole_images_are_products(channels_last, compiled, monkeypatch):
+    x, w = numbers(5, 3, 6, 4), numbers(7, 3, 6, 4, seed=1)
+    line, along = numbers(5, 3, 6), numbers(7, 3, 6, seed=1)
+
+    def run():
+        a, b = (x * 1).requires_grad_(), (w * 1).requires_grad_()
+        if channels_last:
+            a, b = [t.detach().contiguous(memory_format=torch.channels_last).requires_grad_() for t in (a, b)]
+        y = F.conv2d(a, b, numbers(7))
+        (y * numbers(5, 7, 1, 1, seed=2)).mean().backward()
+        c, d = (line * 1).requires_grad_(), (along * 1).requires_grad_()
+        z = F.conv1d(c, d)
+        (z * 0.1).sum().backward()
+        up = F.conv_transpose2d(y.detach() * 0.02, w)
+        return y, a.grad, b.grad, z, c.grad, d.grad, up
+
+    check(run, compiled, monkeypatch)

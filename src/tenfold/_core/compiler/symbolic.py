@@ -143,7 +143,10 @@ class Array(Symbolic):
             a, b = [graph.reshape(x, (*x.shape[:2], 1, x.shape[2])) for x in (a, b)]
             stride, dilation, padding = (1, *stride), (1, *dilation), ((0, 0), *padding)
         full = shape if n == 2 else (*shape[:2], 1, shape[2])
-        made = graph.make("conv", op, (a, b), full, a.dtype, (tuple(stride), tuple(padding), tuple(dilation), groups))
+        made = None if any(map(any, padding)) else _whole_images(graph, op, a, b, full)
+        if made is None:
+            extra = (tuple(stride), tuple(padding), tuple(dilation), groups)
+            made = graph.make("conv", op, (a, b), full, a.dtype, extra)
         return Array(graph, graph.reshape(made, tuple(shape)), True)
 
     def known(self, x: np.ndarray):
@@ -619,6 +622,20 @@ def _matmul(graph: Arrays, a: Node, b: Node) -> Node:
         shape = (*batch, *(() if left else (a.shape[-2],)), *(() if right else (b.shape[-1],)))
         out = graph.reshape(out, shape)
     return out
+
+
+def _whole_images(graph: Arrays, op: str, a: Node, b: Node, shape: tuple) -> Node | None:
+    """A convolution without padding whose kernels cover an image, or its gradient: a product; None for another one."""
+    shapes = {"conv": (a.shape, b.shape, shape), "conv_input": (shape, b.shape, a.shape)}
+    x, w, y = shapes.get(op, (b.shape, shape, a.shape))
+    if x[1:] != w[1:] or y[2:] != (1, 1):
+        return None
+    a, b = [graph.reshape(node, (node.shape[0], math.prod(node.shape[1:]))) for node in (a, b)]
+    if op == "conv_weight":
+        a = graph.view(a, a.shape[::-1], (1, a.shape[1]))
+    elif op == "conv":
+        b = graph.view(b, b.shape[::-1], (1, b.shape[1]))
+    return _matmul(graph, a, b)
 
 
 def truth(graph: Arrays, x: Node) -> Node:

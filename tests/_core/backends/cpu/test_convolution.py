@@ -196,8 +196,14 @@ def test_random_geometries(kernels, dtype):
         Geometry(2, 1, 6, 5, (1, 900), (1, 7), stride=(1, 3), pad=(0, 3)),
         Geometry(1, 1, 4, 9, (60, 70), (7, 7), stride=(2, 2), pad=(3, 3)),
         Geometry(2, 1, 5, 3, (30, 8), (3, 1)),
+        Geometry(16, 1, 16, 17, (8, 8), (4, 4), stride=(2, 2), pad=(1, 1)),
+        Geometry(33, 1, 18, 5, (12, 12), (5, 5)),
+        Geometry(11, 2, 3, 33, (7, 5), (3, 3), pad=(1, 1)),
+        Geometry(12, 1, 4, 3, (9, 14), (3, 2), stride=(2, 3), pad=(2, 0), dilation=(1, 2)),
+        Geometry(40, 1, 2, 20, (1, 15), (1, 3), pad=(0, 1)),
+        Geometry(16, 1, 2, 3, (2, 2), (2, 2), stride=(4, 4), pad=(3, 3)),
     ],
-    ids=lambda g: f"{g.groups}x{g.channels}x{g.size[0]}x{g.size[1]} {g.kernel[0]}x{g.kernel[1]}",
+    ids=lambda g: f"{g.batch}x{g.groups}x{g.channels}x{g.size[0]}x{g.size[1]} {g.kernel[0]}x{g.kernel[1]}",
 )
 def test_usual_geometries(kernels, dtype, geometry):
     rng = np.random.default_rng(4)
@@ -213,10 +219,30 @@ def test_nothing_to_sum_gives_the_bias_or_zero(kernels):
     check(kernels, rng, "f32", Geometry(2, 1, 3, 0, (5, 6), (3, 3)))
 
 
-def test_the_same_bits_for_an_image_alone_and_for_any_registers(kernels, native):
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_random_batches_of_small_images(kernels, dtype):
+    rng = np.random.default_rng(7)
+    pair = lambda low, high: (int(rng.integers(low, high)), int(rng.integers(low, high)))
+    for _ in range(25):
+        batch, groups = int(rng.integers(11, 40)), int(rng.choice([1, 1, 2]))
+        channels, features = pair(1, 20)
+        geometry = Geometry(
+            batch, groups, channels, features, pair(1, 16), pair(1, 5), pair(1, 4), pair(0, 3), pair(1, 3)
+        )
+        check(kernels, rng, dtype, geometry, rng.choice(LAYOUTS, 3))
+
+
+@pytest.mark.parametrize(
+    "geometry, alone",
+    [
+        (Geometry(n, 1, 70, 20, (13, 15), (3, 3), stride=(1, 2), pad=(1, 1)),
+         Geometry(1, 1, 70, 20, (13, 15), (3, 3), stride=(1, 2), pad=(1, 1)))
+        for n in (3, 12)
+    ],
+    ids=("few", "many"),
+)  # fmt: skip
+def test_the_same_bits_for_an_image_alone_and_for_any_registers(kernels, native, geometry, alone):
     rng = np.random.default_rng(6)
-    geometry = Geometry(3, 1, 70, 20, (13, 15), (3, 3), stride=(1, 2), pad=(1, 1))
-    alone = Geometry(1, 1, 70, 20, (13, 15), (3, 3), stride=(1, 2), pad=(1, 1))
     arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in geometry.shapes().items()}
     for kernel, name in zip(NAMES, "yxw"):
         results = []

@@ -33,12 +33,12 @@ product of these copies with the transposed y, summed over strips and images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from . import depthwise, packing
+from . import depthwise, packing, side_by_side
+from .correlation import CORRELATION, DIMS, Correlation, strip_product
 from .native_text import BYTES, Function, Number
 from .tiles import (
-    BLOCK,
     COLS_BLOCK,
     Lines,
     Offsets,
@@ -47,15 +47,11 @@ from .tiles import (
     host_registers,
     lane_mask,
     load_spaced,
-    next_height,
-    next_width,
-    run_tile,
     tile_for,
     tiles,
 )
 
 OPERANDS = ("x", "w", "y", "bias")
-DIMS = ("row", "col")
 ROW = (
     *OPERANDS,
     "scratch",
@@ -67,19 +63,6 @@ ROW = (
     *(f"w_{dim}" for dim in ("feature", "channel", *DIMS)),
     *(f"y_{dim}" for dim in ("batch", "channel", *DIMS)),
     "bias_step",
-)
-# A correlation, which all three are made of: for each output position and the taps (i, j) of each channel,
-#   target[row, col] += weight[i, j] * source[row * step_row + first_row + i * tap_row, …] where that exists
-CORRELATION = (
-    *("batch", "channels", "features"),
-    *(f"source_{dim}" for dim in ("batch", "channel", *DIMS)),
-    *("source_rows", "source_cols", "step_row", "step_col", "first_row", "first_col"),
-    *("taps_row", "taps_col", "tap_row", "tap_col"),
-    "period",  # of the kernel rows: so many are at places that differ by less than a step
-    *(f"weight_{dim}" for dim in ("feature", "channel", *DIMS)),
-    *("target_rows", "target_cols"),
-    *(f"target_{dim}" for dim in ("batch", "channel", *DIMS)),
-    *("bias_step", "groups", "source_group", "weight_group", "target_group"),
 )
 
 
@@ -102,61 +85,7 @@ def scratch_bytes(dtype: str, row: Mapping[str, int]) -> int:
         elements = max(
             elements, depthwise.scratch_elements(row["groups"], cols, row["kernel_rows"], row["kernel_cols"])
         )
-    return (elements + 1024) * size
-
-
-class Correlation:
-    """The numbers of a correlation within a function, and what follows from them."""
-
-    def __init__(self, f: Function, t: Tile, parameters: str) -> None:
-        self.f, self.t = f, t
-        r = self.r = f.entries(parameters, CORRELATION)
-        self.cols = r["target_cols"]
-        self.depth = f.mul(r["channels"], f.mul(r["taps_row"], r["taps_col"]))
-        self.rows = f.min(f.max(f.div(COLS_BLOCK // BYTES[t.dtype], f.max(self.cols, 1)), 1), r["target_rows"])
-        # Kernel rows whose distance is a multiple of the step read the same copy, shifted by whole lines.
-        self.apart = f.op(f"sdiv i64 {f.mul(r['period'], r['tap_row'])}, {r['step_row']}")
-        reach = f.mul(f.div(f.max(f.sub(r["taps_row"], 1), 0), r["period"]), self.apart)
-        self.lowest = f.min(reach, 0)
-        self.spread = f.max(reach, f.sub(0, reach))
-        self.lines = f.add(self.rows, self.spread)
-        self.copies = f.min(r["period"], r["taps_row"])
-        self.area = f.mul(f.mul(self.copies, self.lines), self.cols)
-        self.top = f.add(r["first_row"], f.mul(self.lowest, r["step_row"]))
-        self.direct = self._reads_in_place()
-        self.flags = f"<{t.lanes} x i32>"
-
-    def _reads_in_place(self) -> str:
-        f, r = self.f, self.r
-        last = f.add(f.add(self.top, self.spread), r["target_rows"])
-        equal = [("step_col", 1), ("taps_col", 1), ("source_col", 1), ("first_col", 0), ("source_cols", self.cols)]
-        one_line = f.both(f.compare("sle", r["target_rows"], 1), f.compare("eq", self.spread, 0))
-        result = f.compare("eq", r["step_row"], 1)
-        result = f.both(result, f.either(one_line, f.compare("eq", r["source_row"], self.cols)))
-        for name, value in equal:
-            result = f.both(result, f.compare("eq", r[name], value))
-        result = f.both(result, f.compare("sge", self.top, 0))
-        return f.both(result, f.compare("sle", last, r["source_rows"]))
-
-    def each_tap(self, body: Callable[[Number, Number, Number, Number], None]) -> None:
-        """Calls `body` with the channel, the kernel's row and column, and the number of a tap."""
-        f, r = self.f, self.r
-        with f.loop(0, r["channels"]) as c, f.loop(0, r["taps_row"]) as i, f.loop(0, r["taps_col"]) as j:
-            number = f.add(f.mul(f.add(f.mul(c, r["taps_row"]), i), r["taps_col"]), j)
-            body(c, i, j, number)
-
-    def place(self, c: Number, i: Number, j: Number) -> Number:
-        """The offset of a tap's values within the copies, or in the source itself."""
-        f, r = self.f, self.r
-        turn = f.div(i, r["period"])
-        shift = f.mul(f.sub(f.mul(turn, self.apart), self.lowest), self.cols)
-        in_source = f.add(f.mul(c, r["source_channel"]), shift)
-        copy = f.mul(f.add(f.mul(j, r["channels"]), c), self.area)
-        first = f.mul(f.mul(f.sub(i, f.mul(turn, r["period"])), self.lines), self.cols)
-        return f.choose(self.direct, in_source, f.add(copy, f.add(first, shift)))
-
-    def copies_size(self) -> Number:
-        return self.f.add(self.f.mul(self.f.mul(self.r["taps_col"], self.r["channels"]), self.area), 64)
+    return (max(elements, side_by_side.scratch_elements(dtype, row)) + 1024) * size
 
 
 def _strip(t: Tile) -> str:
@@ -247,17 +176,12 @@ def _correlate(t: Tile) -> str:
     result = f.at(copies, t.kind, g.copies_size())
 
     def offsets(c: Number, i: Number, j: Number, number: Number) -> None:
-        weight = f.add(f.mul(c, r["weight_channel"]), f.add(f.mul(i, r["weight_row"]), f.mul(j, r["weight_col"])))
         pair = f.at(table, "i64", f.mul(2, number))
-        f.store("i64", weight, pair)
+        f.store("i64", g.weight_place(c, i, j), pair)
         f.store("i64", g.place(c, i, j), f.at(pair, "i64", 1))
 
     g.each_tap(offsets)
-    has_bias = f.op("icmp ne ptr %bias, null")
-    with f.when(has_bias), f.loop(0, features) as m:
-        value = f.load(t.kind, f.at("%bias", t.kind, f.mul(m, r["bias_step"])))
-        with f.loop(0, t.width) as v:
-            f.store(t.kind, value, f.at(biases, t.kind, f.add(f.mul(m, t.width), v)))
+    has_bias = g.spread_bias("%bias", biases)
     flat = f.either(f.compare("eq", r["target_row"], g.cols), f.compare("sle", r["target_rows"], 1))
     flat = f.both(flat, f.compare("eq", r["target_col"], 1))
     c_row = f.choose(flat, r["target_channel"], positions)
@@ -272,34 +196,12 @@ def _correlate(t: Tile) -> str:
         in_place = f.at(image, t.kind, f.mul(f.add(start, g.top), r["source_row"]))
         corner = f.at("%target", t.kind, f.mul(n, r["target_batch"]), f.mul(start, r["target_row"]))
         to = {"b": f.choose(g.direct, in_place, copies, "ptr"), "c": f.choose(flat, corner, result, "ptr")}
-        _strip_product(f, t, g, to | {"c_row": c_row, "table": table, "biases": biases}, f.mul(rows, g.cols), has_bias)
+        strip_product(f, t, g, to | {"c_row": c_row, "table": table, "biases": biases}, f.mul(rows, g.cols), has_bias)
         with f.unless(flat), f.loop(0, features) as m, f.loop(0, rows) as i, f.loop(0, g.cols) as j:
             source = f.at(result, t.kind, f.mul(m, positions), f.add(f.mul(i, g.cols), j))
             target = f.at(corner, t.kind, f.mul(m, r["target_channel"]), f.mul(i, r["target_row"]))
             f.store(t.kind, f.load(t.kind, source), f.at(target, t.kind, f.mul(j, r["target_col"])))
     return f.text()
-
-
-def _strip_product(
-    f: Function, t: Tile, g: Correlation, at: dict[str, Number], positions: Number, has_bias: str
-) -> None:
-    """C = weight @ B for all features and a strip's positions; at least one turn over k, which may be empty."""
-    with f.loop(0, f.max(g.depth, 1), BLOCK) as k, f.walk(0, positions) as j:
-        vectors = next_width(f, t, f.sub(positions, j.index))
-        j.step = f.min(f.mul(vectors, t.lanes), f.sub(positions, j.index))
-        first = f.compare("eq", k, 0)
-        tile: dict[str, Number] = {"a_row": g.r["weight_feature"], "b": f.at(at["b"], t.kind, j.index)}
-        tile["offsets"] = f.at(at["table"], "i64", f.mul(2, k))
-        tile["k"] = f.min(f.sub(g.depth, k), BLOCK)
-        tile["c_row"] = at["c_row"]
-        tile["start_row"] = f.choose(first, t.width, at["c_row"])
-        with f.walk(0, g.r["features"]) as i:
-            i.step = next_height(f, t, f.sub(g.r["features"], i.index))
-            tile["a"] = f.at("%weight", t.kind, f.mul(i.index, g.r["weight_feature"]))
-            tile["c"] = f.at(at["c"], t.kind, f.mul(i.index, at["c_row"]), j.index)
-            bias = f.choose(has_bias, f.at(at["biases"], t.kind, f.mul(i.index, t.width)), "null", "ptr")
-            tile["start"] = f.choose(first, bias, tile["c"], "ptr")
-            run_tile(f, t, i.step, vectors, j.step, tile, Offsets)
 
 
 def _weight_gradient(t: Tile) -> str:
@@ -339,27 +241,8 @@ def _weight_gradient(t: Tile) -> str:
         y, y_step = f.choose(flat, corner, lying, "ptr"), f.choose(flat, r["target_channel"], most)
         packing.pack_b(f, t, y, (1, y_step), (positions, features), packed)
         in_place = f.at(image, t.kind, f.mul(f.add(start, g.top), r["source_row"]))
-        tile: dict[str, Number] = {"a": f.choose(g.direct, in_place, copies, "ptr"), "k": positions}
-        with f.walk(0, features) as j:
-            vectors = next_width(f, t, f.sub(features, j.index))
-            tile["b_row"] = f.mul(vectors, t.lanes)
-            j.step = f.min(tile["b_row"], f.sub(features, j.index))
-            tile["b"] = f.at(packed, t.kind, f.mul(j.index, positions))
-            tile["c_row"] = tile["start_row"] = features
-            with f.walk(0, g.depth) as i:
-                i.step = next_height(f, t, f.sub(g.depth, i.index))
-                tile["lines"] = f.at(table, "i64", i.index)
-                tile["c"] = tile["start"] = f.at(sums, t.kind, f.mul(i.index, features), j.index)
-                run_tile(f, t, i.step, vectors, j.step, tile, Lines)
-
-    def write(c: Number, i: Number, j: Number, number: Number) -> None:
-        place = f.at("%weight", t.kind, f.mul(c, r["weight_channel"]), f.mul(i, r["weight_row"]))
-        place = f.at(place, t.kind, f.mul(j, r["weight_col"]))
-        with f.loop(0, features) as m:
-            value = f.load(t.kind, f.at(sums, t.kind, f.mul(number, features), m))
-            f.store(t.kind, value, f.at(place, t.kind, f.mul(m, r["weight_feature"])))
-
-    g.each_tap(write)
+        g.add_lines(sums, table, f.choose(g.direct, in_place, copies, "ptr"), packed, positions)
+    g.write_sums(sums, "%weight")
     return f.text()
 
 
@@ -417,7 +300,11 @@ def _each_group(f: Function, t: Tile, name: str, values: dict[str, Number], at: 
             bias = f.at(at["bias"], t.kind, f.mul(f.mul(g, values["features"]), values["bias_step"]))
             moved["bias"] = f.choose(f.op(f"icmp eq ptr {at['bias']}, null"), "null", bias, "ptr")
         operands = ", ".join(f"ptr {address}" for address in moved.values())
-        f.do(f"call void @{name}_{t.dtype}({operands})")
+        beside = side_by_side.applies(f, values)
+        with f.when(beside):
+            f.do(f"call void @{name}_beside_{t.dtype}({operands})")
+        with f.unless(beside):
+            f.do(f"call void @{name}_{t.dtype}({operands})")
 
 
 def _conv(t: Tile) -> str:
@@ -498,10 +385,11 @@ def module(dtype: str, kernels: Sequence[str] = KERNELS, registers: int | None =
     def numbers(f: Function) -> dict[str, str]:
         return f.entries("%parameters", CORRELATION)
 
-    texts = [*declarations(t), _strip(t)]
+    texts = [*declarations(t), _strip(t), *side_by_side.moves(t)]
     if "conv" in kernels or "conv_input" in kernels:
-        texts += [*tiles(t, Offsets), depthwise.correlate(t, numbers), _correlate(t)]
+        texts += [*tiles(t, Offsets), depthwise.correlate(t, numbers), _correlate(t), side_by_side.correlate(t)]
     if "conv_weight" in kernels:
         texts += [*tiles(t, Lines), *packing.functions(t), depthwise.weight_gradient(t, numbers), _weight_gradient(t)]
+        texts.append(side_by_side.weight_gradient(t))
     writers = {"conv": _conv, "conv_input": _conv_input, "conv_weight": _conv_weight}
     return "\n".join([*texts, *(writers[kernel](t) for kernel in kernels)])
