@@ -288,7 +288,7 @@ def test_stats_count():
     t = debug.stats()
     assert t["edges"] > s["edges"]
     assert t["flushes"] == s["flushes"] + 1
-    assert set(t) == {"edges", "hits", "misses", "flushes", "programs", "nodes", "specs"}
+    assert set(t) == {"edges", "hits", "misses", "flushes", "programs", "rebound", "nodes", "specs"}
 
 
 def test_deep_chains_need_no_recursion():

@@ -5,7 +5,9 @@ It holds no memory and no machine code."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from ..ir.arrays import Node, contiguous
 from ..ir.arrays import verify as verify_arrays
 from ..ir.graph import Graph
 from ..ir.loops import Access, Kernel, Statement, name_of
+from ..ir.sizes import is_unknown
 from . import split
 from .expand import Call, Expansion, Uncompilable
 from .group import Group, base_of, fuses, group, is_read, is_source
@@ -220,7 +223,17 @@ class Builder:
         for place, greatest in self.expansion.arrays.places.values():
             self.window(self.scalars, place, place.dtype, greatest, 0)
         self.recipe.results = [self.place(n) for n in wanted]
+        self._lifetimes()
         self._lay_out()
+
+    @staticmethod
+    def computed(function: Callable[..., int], *sizes) -> int:
+        """What a function of sizes gives (compiler/rebind.py has sizes that are not known yet)."""
+        return function(*sizes)
+
+    def array(self, node: Node):
+        """A known number as an array of its dtype."""
+        return np.array(node.extra, node.dtype)
 
     # --- what is needed --------------------------------------------------------------------------------------------
 
@@ -334,7 +347,7 @@ class Builder:
                 self.recipe.numbers.append((node.extra, node.weak))
                 self.recipe.constants.append((found, None))
             else:
-                self.recipe.constants.append((found, np.array(node.extra, node.dtype)))
+                self.recipe.constants.append((found, self.array(node)))
         return found
 
     # --- steps ---------------------------------------------------------------------------------------------------------
@@ -369,7 +382,8 @@ class Builder:
         c = self.place(node)
         d, inner = name_of(node.dtype), node.args[0].shape[-1]
         step = ProductStep(d, [a, b, c], node.shape, inner, [])
-        self._scratch(step.scratch, scratch_bytes(d, *node.shape[-2:], inner), split.product_work(step))
+        nbytes = self.computed(partial(scratch_bytes, d), *node.shape[-2:], inner)
+        self._scratch(step.scratch, nbytes, split.product_work(step))
         self.recipe.steps.append(step)
 
     def _convolution(self, node: Node) -> None:
@@ -377,8 +391,11 @@ class Builder:
         x, w, y = {"conv": (a, b, made), "conv_input": (made, b, a), "conv_weight": (b, made, a)}[node.op]
         d = name_of(node.dtype)
         step = ConvolutionStep(node.op, d, x, w, y, node.extra, [])
-        for b in self._scratch(step.scratch, 0, split.convolution_work(step)):
-            b.nbytes = convolution.scratch_bytes(d, step.row())
+        buffers = self._scratch(step.scratch, 0, split.convolution_work(step))
+        row = step.row()
+        nbytes = self.computed(lambda *values: convolution.scratch_bytes(d, dict(zip(row, values))), *row.values())
+        for b in buffers:
+            b.nbytes = nbytes
         self.recipe.steps.append(step)
 
     def _scratch(self, buffers: list[Buffer], nbytes: int, work: float) -> list[Buffer]:
@@ -455,8 +472,8 @@ class Builder:
 
     # --- memory ----------------------------------------------------------------------------------------------------------
 
-    def _lay_out(self) -> None:
-        """Places in the arena: the first that is free for as long as the buffer is needed."""
+    def _lifetimes(self) -> None:
+        """The steps between which each buffer is needed; what is a result is told from what lies in the arena."""
         for n, step in enumerate(self.recipe.steps):
             for b in step.buffers():
                 if b.kind == "window":
@@ -466,19 +483,43 @@ class Builder:
         for p in self.recipe.results:
             if p.buffer is not None and p.buffer.kind == "arena":
                 p.buffer.kind = "result"
-        taken: list[Buffer] = []
-        for b in sorted((b for b in self.recipe.buffers if b.kind == "arena"), key=lambda b: b.first):
-            size = -(-max(b.nbytes, 1) // ALIGNMENT) * ALIGNMENT
-            live = sorted((x for x in taken if x.last >= b.first), key=lambda x: x.offset)
-            at = 0
-            for x in live:
-                if x.offset - at >= size:
-                    break
-                at = max(at, x.offset + -(-max(x.nbytes, 1) // ALIGNMENT) * ALIGNMENT)
+
+    def _lay_out(self) -> None:
+        buffers = [b for b in self.recipe.buffers if b.kind == "arena"]
+        places, self.recipe.arena = arrange([(b.first, b.last, b.nbytes) for b in buffers])
+        for b, at in zip(buffers, places):
             b.offset = at
-            self.recipe.arena = max(self.recipe.arena, at + size)
-            taken = [x for x in taken if x.last >= b.first]
-            taken.append(b)
+
+
+def arrange(buffers: list[tuple[int, int, int]]) -> tuple[list[int], int]:
+    """Places in the arena for buffers (first step, last step, bytes): the first place that is free for as long as a buffer
+    is needed; and how many bytes the arena has."""
+    places = [0] * len(buffers)
+    taken: list[tuple[int, int, int]] = []  # where it begins and ends, the last step that needs it: in order
+    arena = 0
+    for k in sorted(range(len(buffers)), key=lambda k: buffers[k][0]):
+        first, last, nbytes = buffers[k]
+        size = -(-max(nbytes, 1) // ALIGNMENT) * ALIGNMENT
+        taken = [t for t in taken if t[2] >= first]
+        at = n = 0
+        for begin, end, _ in taken:
+            if begin - at >= size:
+                break
+            at = max(at, end)
+            n += 1
+        taken.insert(n, (at, at + size, last))
+        places[k] = at
+        arena = max(arena, at + size)
+    return places, arena
+
+
+def is_inline(value) -> bool:
+    """Whether a known number is part of the kernel; one that is not known yet is not (and must not become it)."""
+    if not is_unknown(value):
+        return value in INLINE
+    if any([value == n for n in INLINE]):
+        raise Uncompilable("an unknown number that happens to be a usual one")
+    return False
 
 
 class Nest:
@@ -528,7 +569,7 @@ class Nest:
             return found
         base = base_of(x)
         if base.kind == "const" and not base.shape:
-            if base.extra in INLINE or isinstance(base.extra, bool):
+            if isinstance(base.extra, bool) or is_inline(base.extra):
                 v = self.let("const", (), base.dtype, base.extra)
             else:
                 slot = self.builder.slot(base)

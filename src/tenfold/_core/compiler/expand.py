@@ -59,7 +59,7 @@ class Expansion:
         return self.arrays.make("number", None, (), (), WEAK[kind], position, None, kind)
 
     def _const(self, value) -> Node:
-        if type(value) in WEAK:
+        if value.__class__ in WEAK:
             return self.arrays.number(value)
         raise Uncompilable(f"a constant of type {type(value).__name__}")
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from .. import config
 from ..backends.cpu import jit, threads
@@ -21,9 +23,9 @@ _told = False  # whether the end of the process will be told to _leave
 _forks = 0  # how often this process is a child of one that had it loaded
 
 
-def _machine(graph: Graph, results, sizes: dict[int, int]) -> Machine | None:
+def _made(make: Callable, *parts) -> Any:
     try:
-        return Machine(graph, results, sizes)
+        return make(*parts)
     except (Uncompilable, NotImplementedError, jit.Leaving):
         return None
     except Exception:  # a mistake of the compiler's is no reason to stop a program that can be interpreted
@@ -38,17 +40,17 @@ def _sizes(graph: Graph, inputs: list) -> dict[int, int]:
 
 
 class Pending:
-    """A program that is being compiled."""
+    """A program that is being made in the background."""
 
-    def __init__(self, graph: Graph, results, inputs: list):
-        self.parts = graph, results, _sizes(graph, inputs)
+    def __init__(self, make: Callable, *parts):
+        self.make, self.parts = make, parts
         self.forks = _forks
-        self.future = _pool().submit(_machine, *self.parts)
+        self.future = _pool().submit(make, *parts)
 
-    def result(self) -> Machine | None:
-        """The program, waited for; None where it stays interpreted."""
+    def result(self) -> Any:
+        """The program, waited for; None where there is none."""
         if self.forks != _forks:  # a fork has no compiler thread
-            return _machine(*self.parts)
+            return self.make(*self.parts)
         return None if self.future.cancelled() else self.future.result()
 
 
@@ -73,17 +75,22 @@ def _leave() -> None:
 
 def start(graph: Graph, results, inputs: list) -> Pending | None:
     """Begins to compile, for inputs of those lengths; None where there is no compiler."""
+    return begin(Machine, graph, results, _sizes(graph, inputs))
+
+
+def begin(make: Callable, *parts) -> Pending | None:
+    """Begins to make a program, of what is told; None where there is no compiler."""
     if not config.COMPILE or not jit.available():
         return None
     try:
-        return Pending(graph, results, inputs)
+        return Pending(_made, make, *parts)
     except RuntimeError:  # the process ends
         return None
 
 
 def now(graph: Graph, results, inputs: list) -> Machine | None:
     """Compiles at once."""
-    return _machine(graph, results, _sizes(graph, inputs)) if config.COMPILE and jit.available() else None
+    return _made(Machine, graph, results, _sizes(graph, inputs)) if config.COMPILE and jit.available() else None
 
 
 def _before_fork() -> None:

@@ -69,18 +69,15 @@ class Machine:
         self.shared = False  # whether a step of it is cut for several threads
         for slot, value in r.constants:
             if value is not None:
-                self.scalars[slot : slot + 1].view(np.uint8)[: value.itemsize] = np.frombuffer(
-                    value.tobytes(), np.uint8
-                )
+                self._set(slot, value)
         self.table[0] = address(self.status)
         self.table[1] = address(self.scalars)
         for b in r.buffers:
             if b.kind == "const":
-                array = np.ascontiguousarray(b.source)
-                self.kept.append(array)
-                self.table[b.entry] = address(array)
+                self._give(b.entry, b.source)
         self.inputs = [b for b in r.buffers if b.kind == "input"]
         self.outputs = [b for b in r.buffers if b.kind == "result"]
+        self.nbytes = r.arena
         self.arena = [(b.entry, b.offset) for b in r.buffers if b.kind == "arena"]
         self.made = [(tuple(b.shape), b.dtype) for b in self.outputs]
         self.windows = [(*b.source, b) for b in r.checks]
@@ -88,6 +85,16 @@ class Machine:
         self.output_of = {b.entry: k for k, b in enumerate(self.outputs)}
         self.parts = self._parts()
         self.take = [self._taker(i, p) for i, p in zip(self.results, r.results)]
+
+    def _set(self, slot: int, value) -> None:
+        """A known number, in eight bytes."""
+        self.scalars[slot : slot + 1].view(np.uint8)[: value.itemsize] = np.frombuffer(value.tobytes(), np.uint8)
+
+    def _give(self, place: int, array) -> None:
+        """A known array."""
+        array = np.ascontiguousarray(array)
+        self.kept.append(array)
+        self.table[place] = address(array)
 
     # --- code ------------------------------------------------------------------------------------------------------
 
@@ -109,12 +116,7 @@ class Machine:
 
     def _description(self, steps: list, first: bool) -> int:
         """The words of a run of steps: (function, row, elements that it handles, how it is split)."""
-
-        def words(values) -> int:
-            a = np.array(values if len(values) else [0], np.int64)
-            self.kept.append(a)
-            return address(a)
-
+        words = self._words
         inputs: list[int] = []
         if first:
             for b in self.inputs:
@@ -141,8 +143,16 @@ class Machine:
         return words([
             address(self.table), len(inputs) // 4, words(inputs), len(numbers) // 3, words(numbers), address(self.scalars),
             len(results), words(results), len(windows) // 5, words(windows), len(steps), words(run),
-            int(cuts or work > FREE_THREADS), id(np.ndarray), threads.pool.ready() if cuts else 0,
+            int(cuts) or self._is_long(work), id(np.ndarray), threads.pool.ready() if cuts else 0,
         ])  # fmt: skip
+
+    def _words(self, values) -> int:
+        a = np.array(values if len(values) else [0], np.int64)
+        self.kept.append(a)
+        return address(a)
+
+    def _is_long(self, work: int) -> int:
+        return int(work > FREE_THREADS)
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -173,7 +183,7 @@ class Machine:
         for source, position, reach in self.open:
             if not 0 <= _number(position, inputs, scalars) <= inputs[source].size - reach:
                 raise Fallback
-        base = _arena.at_least(self.recipe.arena)
+        base = _arena.at_least(self.nbytes)
         if base != self.base:
             for e, offset in self.arena:
                 self.table[e] = base + offset
@@ -196,7 +206,7 @@ class Machine:
             values = (values,)
         for k, b in step.results:
             v = np.asarray(values[k], order="C")
-            if self.base <= address(v) < self.base + self.recipe.arena:
+            if self.base <= address(v) < self.base + self.nbytes:
                 v = v.copy()  # a view of an operand, whose place is used again
             called[b.entry] = v
             self.table[b.entry] = address(v)

@@ -29,7 +29,7 @@ MULTIPLY_ADD = {"f32": 0.02, "f64": 0.04}
 
 
 def is_cut(work: float) -> bool:
-    return work >= LEAST and threads.MOST > 1
+    return threads.MOST > 1 and work >= LEAST
 
 
 def _step(work: float, total: int, unit: int) -> int:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.arrays import WEAK, Arrays, Node, Symbolic, contiguous
+from ..ir.arrays import WEAK, Arrays, Node, Symbolic, broadcast_shapes, contiguous
+from ..ir.sizes import Dim, index
 
 
 class Opaque(Exception):
@@ -278,7 +279,7 @@ class Array(Symbolic):
         if -1 in shape:
             rest = math.prod([n for n in shape if n != -1])
             shape = tuple(self.size // max(rest, 1) if n == -1 else n for n in shape)
-        shape = tuple(int(n) for n in shape)
+        shape = tuple(index(n) for n in shape)
         strides, offset = self.steps
         own = contiguous(self.shape)
         if all(n == 1 or s == t for n, s, t in zip(self.shape, strides, own)):
@@ -419,10 +420,10 @@ class Array(Symbolic):
                 strides.append(0)
                 continue
             if isinstance(k, slice):
-                r = range(*k.indices(self.shape[d]))
-                shape.append(len(r))
-                strides.append(r.step * own[d])
-                offset += r.start * own[d] if len(r) else 0
+                first, count, step = sliced(k, self.shape[d])
+                shape.append(count)
+                strides.append(step * own[d])
+                offset += first * own[d] if count else 0
             elif isinstance(k, (int, np.integer)) and not arrays:
                 if not -self.shape[d] <= k < self.shape[d]:
                     raise Opaque("a place outside")
@@ -474,6 +475,19 @@ class Array(Symbolic):
         return np.invert(self)
 
 
+def sliced(k: slice, n) -> tuple:
+    """The first place, the number of places and the step of a slice of n elements."""
+    step = 1 if k.step is None else k.step
+    low, high = (0, n) if step > 0 else (-1, n - 1)
+    first, stop = (low, high) if step > 0 else (high, low)
+    if k.start is not None:
+        first = min(max(k.start + n if k.start < 0 else k.start, low), high)
+    if k.stop is not None:
+        stop = min(max(k.stop + n if k.stop < 0 else k.stop, low), high)
+    count = (stop - first + step - 1) // step if step > 0 else (first - stop - step - 1) // -step
+    return first, max(count, 0), step
+
+
 def _operators() -> None:
     """Python's operators, as NumPy's functions."""
     binary = {
@@ -516,7 +530,7 @@ def node_of(graph: Arrays, x) -> Node:
     if isinstance(x, Array):
         return x.node
     if isinstance(x, (bool, int, float, np.bool_, np.integer, np.floating)):
-        return graph.number(x, None if type(x) in WEAK else x.dtype)
+        return graph.number(x, None if x.__class__ in WEAK else x.dtype)
     if isinstance(x, np.ndarray) and x.size <= MAX_CONSTANT and x.dtype in DTYPES:
         return graph.number(x.item(), x.dtype) if x.ndim == 0 else constant(graph, x)
     raise Opaque(f"an operand of type {type(x).__name__}")
@@ -616,7 +630,7 @@ def _matmul(graph: Arrays, a: Node, b: Node) -> Node:
         a = graph.reshape(a, (1, *a.shape))
     if right:
         b = graph.reshape(b, (*b.shape, 1))
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    batch = broadcast_shapes([a.shape[:-2], b.shape[:-2]])
     out = graph.make("matmul", None, (a, b), (*batch, a.shape[-2], b.shape[-1]), a.dtype)
     if left or right:
         shape = (*batch, *(() if left else (a.shape[-2],)), *(() if right else (b.shape[-1],)))
@@ -745,8 +759,19 @@ def required_range(graph: Arrays, index: Node, count: int) -> None:
     ((x >= 0) & (x < count)).require()
 
 
-def counting(graph: Arrays, shape, axis: int) -> Array:
+def counting(graph: Arrays, shape, axis: int, dtype=np.int64) -> Array:
     """0, 1, 2 … along an axis, broadcast over the others."""
-    n = shape[axis]
-    counts = np.arange(n, dtype=np.int64).reshape([n if d == axis else 1 for d in range(len(shape))])
-    return Array(graph, node_of(graph, counts))
+    n, d = shape[axis], np.dtype(dtype)
+    own = tuple([n if d == axis else 1 for d in range(len(shape))])
+    if type(n) is Dim:
+        return Array(graph, graph.make("const", None, (), own, d, Counts(n, d), ("counts", n)))
+    return Array(graph, node_of(graph, np.arange(n, dtype=d).reshape(own)))
+
+
+class Counts:
+    """The known array 0, 1, 2 … of a length that is not known yet."""
+
+    __slots__ = ("length", "dtype")
+
+    def __init__(self, length, dtype: np.dtype):
+        self.length, self.dtype = length, dtype

@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from .loops import FOLDS, NAMES, check_operation, name_of, require_that
+from .sizes import Dim, is_unknown
 
 
 class Symbolic:
@@ -78,6 +79,18 @@ def full(shape, value, dtype, like) -> np.ndarray:
 def zeros(shape, dtype, like) -> np.ndarray:
     """np.zeros, of an array that is there if `like` is."""
     return np.zeros_like(like, dtype, shape=shape) if isinstance(like, Symbolic) else np.zeros(shape, dtype)  # type: ignore[call-overload]
+
+
+def arange(n, dtype) -> Any:
+    """np.arange(n), of a length that may not be known yet."""
+    return n.sizes.counting(n, dtype) if type(n) is Dim else np.arange(n, dtype=dtype)
+
+
+def lower_triangle(rows, columns, like) -> np.ndarray:
+    """np.tri of bools, of an array that is there if `like` is."""
+    if isinstance(like, Symbolic):
+        return np.tril(np.ones_like(like, np.dtype(bool), shape=(rows, columns)))
+    return np.tri(rows, columns, dtype=bool)
 
 
 def known(x: np.ndarray, like):
@@ -151,11 +164,12 @@ class Arrays:
 
     def number(self, value, dtype=None) -> Node:
         """A known number: a Python number, which is weak, or one of a dtype."""
-        if dtype is None and type(value) in WEAK:
-            kind = type(value)
+        if dtype is None and value.__class__ in WEAK:
+            kind = value.__class__
             return self.make("const", None, (), (), WEAK[kind], value, (kind, repr(value)), kind)
         dtype = np.dtype(dtype if dtype is not None else np.asarray(value).dtype)
-        value = dtype.type(value).item()
+        if not is_unknown(value):
+            value = dtype.type(value).item()
         return self.make("const", None, (), (), dtype, value, repr(value))
 
     def map(self, op: str, args: tuple, dtype) -> Node:
@@ -163,7 +177,7 @@ class Arrays:
             found = self.sum_of_puts(*args)
             if found is not None:
                 return found
-        shape = args[0].shape if len(args) == 1 else np.broadcast_shapes(*[a.shape for a in args])
+        shape = args[0].shape if len(args) == 1 else broadcast_shapes([a.shape for a in args])
         return self.make("map", op, args, shape, np.dtype(dtype))
 
     def sum_of_puts(self, a: Node, b: Node) -> Node | None:
@@ -232,6 +246,21 @@ class Arrays:
 
 MAX_PIECES = 64  # that a view of an array with pieces looks at
 WEAK = {bool: np.dtype("?"), int: np.dtype("i8"), float: np.dtype("f8")}
+
+
+def broadcast_shapes(shapes) -> tuple:
+    """The shape to which all broadcast. ValueError where there is none."""
+    first = shapes[0]
+    if all([s == first for s in shapes]):
+        return first
+    out = [1] * max([len(s) for s in shapes])
+    for shape in shapes:
+        for i, n in enumerate(reversed(shape), 1):
+            if n != 1 and out[-i] != n:
+                if out[-i] != 1:
+                    raise ValueError(f"shapes that do not broadcast: {', '.join(map(str, shapes))}")
+                out[-i] = n
+    return tuple(out)
 
 
 def contiguous(shape) -> tuple[int, ...]:
@@ -379,7 +408,7 @@ def _source(n: Node) -> None:
 
 
 def _map(n: Node) -> None:
-    require_that(n.shape == np.broadcast_shapes(*[a.shape for a in n.args]), f"a shape that operands do not have: {n}")
+    require_that(n.shape == broadcast_shapes([a.shape for a in n.args]), f"a shape that operands do not have: {n}")
     require_that(all(_known(a.dtype) for a in n.args), f"operands of dtypes that kernels do not have: {n}")
     check_operation(n.op, [name_of(a.dtype) for a in n.args], name_of(n.dtype))
 
@@ -408,7 +437,7 @@ def _matmul(n: Node) -> None:
     a, b = n.args
     require_that(a.dtype == b.dtype == n.dtype and n.dtype.kind == "f", f"a product's dtypes: {n}")
     require_that(min(len(a.shape), len(b.shape)) >= 2 and a.shape[-1] == b.shape[-2], f"a product's operands: {n}")
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    batch = broadcast_shapes([a.shape[:-2], b.shape[:-2]])
     require_that(n.shape == (*batch, a.shape[-2], b.shape[-1]), f"a product's shape: {n}")
 
 

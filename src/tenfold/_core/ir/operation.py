@@ -8,7 +8,7 @@ process, so that a rule runs once for (operation, layouts, static arguments)."""
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..config import MAX_SPECS
@@ -247,6 +247,15 @@ def spec_of(op: Operation, lays: tuple[Layout, ...], static: tuple, frozen) -> S
                 del _specs[old]
         _specs[key] = found
     return found
+
+
+def forget(lays: Iterable[Layout]) -> None:
+    """Specs of those layouts are not remembered any longer."""
+    gone = set(map(id, lays))
+    if gone:
+        for key, spec in list(_specs.items()):
+            if any([id(l) in gone for l in (*spec.lays, *spec.outs)]):
+                _specs.pop(key, None)
 
 
 class Primitive(Operation):

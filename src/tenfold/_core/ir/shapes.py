@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 
 from .dtypes import dtype, of_number
+from .sizes import Dim, index
 
 
 class Size(tuple):
@@ -18,7 +19,7 @@ class Size(tuple):
 
     def __new__(cls, iterable=(), /):
         try:
-            return tuple.__new__(cls, [operator.index(n) for n in iterable])
+            return tuple.__new__(cls, [index(n) for n in iterable])
         except TypeError:
             raise TypeError(f"torch.Size() takes an iterable of 'int', not {iterable!r}") from None
 
@@ -94,11 +95,15 @@ def layout(shape, strides, dtype: dtype, device: str = "cpu") -> Layout:
     key = (shape, strides, dtype, device)
     found = _pool.get(key)
     if found is None:
+        sizes = next((n.sizes for n in (*shape, *(strides or ())) if type(n) is Dim), None)
+        pool = _pool if sizes is None else sizes.layouts
+        found = pool.get(key)
+    if found is None:
         if strides is None:
             made = _make_contiguous(size(shape), dtype, device)
         else:
             made = _make(size(shape), strides, dtype, device)
-        _pool[key] = found = _pool.setdefault((made.shape, made.strides, dtype, device), made)
+        pool[key] = found = pool.setdefault((made.shape, made.strides, dtype, device), made)
     return found
 
 
@@ -158,11 +163,13 @@ def _make(shape: Size, strides, dtype: dtype, device: str) -> Layout:
 
 def is_dense(shape, strides) -> bool:
     """Whether the elements fill a stretch of memory, each once, in some order of the dims."""
+    rest = [(n, s) for n, s in zip(shape, strides) if n != 1]
     step = 1
-    for s, n in sorted((s, n) for n, s in zip(shape, strides) if n != 1):
-        if s != step:
+    while rest:
+        k = next((k for k, (_, s) in enumerate(rest) if s == step), None)
+        if k is None:
             return False
-        step *= n
+        step *= rest.pop(k)[0]
     return True
 
 

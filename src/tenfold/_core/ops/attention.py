@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..ir.arrays import Symbolic
+from ..ir.arrays import Symbolic, lower_triangle
 from ..ir.dtypes import BOOL, FLOAT, float32
 from ..ir.shapes import Layout, layout
 from ..ir.special import RELAYOUT
@@ -41,7 +41,7 @@ def attention_weights(scores, mask, causal):
         scores = np.where(mask, scores, scores.dtype.type(-np.inf)) if mask.dtype.kind == "b" else scores + mask
     if causal:
         rows, columns = scores.shape[-2:]
-        scores = np.where(np.tri(rows, columns, dtype=bool), scores, scores.dtype.type(-np.inf))
+        scores = np.where(lower_triangle(rows, columns, scores), scores, scores.dtype.type(-np.inf))
     if not scores.size:
         return scores
     top = scores.max(-1, keepdims=True)
@@ -88,7 +88,7 @@ def _added(mask):
 
 
 def _hide_later(scores, with_what: float):
-    return np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, np.float32(with_what))
+    return np.where(lower_triangle(*scores.shape[-2:], scores), scores, np.float32(with_what))
 
 
 @primitive(

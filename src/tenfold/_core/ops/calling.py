@@ -256,7 +256,7 @@ def _slow(op: Operation, args, kwargs, w: Walk, known: Any):
             expected.append(v)
         elif i in op.data and isinstance(a, (bool, int, float, complex, np.number, np.bool_)):
             a = python_number(a)
-            v = NUMBER[type(a)]
+            v = NUMBER[a.__class__]
             values.append(v)
             data.append(a)
             static.append(TENSOR)
@@ -333,7 +333,7 @@ def _split(x, found: list, w: Walk):
 
 def python_number(a):
     """A NumPy number as the Python number that it is."""
-    if type(a) in NUMBER:
+    if a.__class__ in NUMBER:
         return a
     if isinstance(a, np.generic):
         return a.item()

@@ -62,7 +62,7 @@ def check_parameter_dtypes(input: Layout, *parameters) -> None:
 
 
 def _mean(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    return accumulate_sum(x, axes, True) / x.dtype.type(count_of(x.shape, axes))
+    return accumulate_sum(x, axes, True) / count_of(x.shape, axes)
 
 
 def _standardize_gradient(g, out, input, weight, bias, axes, eps, name):
@@ -199,7 +199,7 @@ def layer_norm_rows(input, weight, bias, axes, eps):
         delta = value - mean
         mean = mean + delta / x.dtype.type(n + 1)
         square = square + delta * (value - mean)
-    variance = square / x.dtype.type(x.shape[-1])
+    variance = square / x.shape[-1]
     rstd = 1 / np.sqrt(variance + x.dtype.type(eps))
     shape = reduced_shape(input.shape, axes, True)
     mean, variance, rstd = mean.reshape(shape), variance.reshape(shape), rstd.reshape(shape)

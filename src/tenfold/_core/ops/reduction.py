@@ -247,7 +247,7 @@ def _mean_kernel(spec):
     def run(x):
         x = convert(x, compute)
         total = accumulate_sum(x, dims, keepdim) if dims or not lay.ndim else x
-        return total / compute.type(count) if count else total * compute.type(math.nan)
+        return total / count if count else total * compute.type(math.nan)
 
     return run
 

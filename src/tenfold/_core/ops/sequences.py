@@ -8,6 +8,7 @@ import operator
 import numpy as np
 
 from ..ir import dtypes
+from ..ir.arrays import arange as counted
 from ..ir.dtypes import FLOAT, decode, dtype, encode, get_default_dtype
 from ..ir.shapes import Layout, contiguous_strides, layout, size
 from ..trace.handle import Storage, Tensor, layout_of, placed
@@ -27,7 +28,7 @@ def _arange_rule(start, step, count, d) -> Layout:
 @primitive(rule=_arange_rule, data=("start", "step"), name="_arange", where="", differentiable=False)
 def _arange(start, step, count, d):
     kind = np.dtype("f8") if d.category >= FLOAT else np.dtype("i8")
-    return (start + np.arange(count, dtype=kind) * step).astype(d.compute)
+    return (start + counted(count, kind) * step).astype(d.compute)
 
 
 _ABSENT = object()

@@ -12,6 +12,7 @@ from ..errors import shape_text
 from ..ir import shapes
 from ..ir.operation import freeze
 from ..ir.shapes import Layout, contiguous_strides, dim_index, layout, size
+from ..ir.sizes import index, known
 from ..trace.flush import realise
 from ..trace.handle import Tensor, layout_of
 from ..trace.walk import detach as _detach
@@ -34,7 +35,8 @@ def viewed(t: Tensor, how: str, args: tuple, make: Callable[[Layout], tuple]) ->
         found = (layout(size(shape), tuple(strides), lay.dtype, lay.device), delta)
         if len(lay.views) > 4096:
             lay.views.clear()
-        lay.views[key] = found
+        if known(found[0].shape):
+            lay.views[key] = found
     return new_view(t, found[0], found[1], how)
 
 
@@ -43,7 +45,7 @@ def ints(args: tuple, name: str, what: str = "size") -> tuple[int, ...]:
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = args[0]
     try:
-        return tuple([operator.index(n) for n in args])
+        return tuple([index(n) for n in args])
     except TypeError:
         bad = next(n for n in args if not hasattr(n, "__index__"))
         raise TypeError(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..ir import operation
+from . import skeleton
 from .flush import flush
 from .handle import tls
 
@@ -21,8 +22,8 @@ def end_walk() -> None:
 
 
 def stats() -> dict[str, int]:
-    """Counters of this thread's recorder, from its start: edges walked, of them hits and misses; flushes; programs made;
-    nodes on the tree; remembered specs (for the whole process)."""
+    """Counters of this thread's recorder, from its start: edges walked, of them hits and misses; flushes; programs
+    made, and paths that run with one made for other sizes; nodes on the tree; remembered specs (for the whole process)."""
     w = tls.walk
     edges = w.edges + w.at.depth
     return {
@@ -31,6 +32,7 @@ def stats() -> dict[str, int]:
         "misses": w.misses,
         "flushes": w.flushes,
         "programs": w.planned,
+        "rebound": skeleton.count(),
         "nodes": w.nodes,
         "specs": len(operation._specs),
     }

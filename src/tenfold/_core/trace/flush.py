@@ -17,6 +17,7 @@ from ..errors import Fallback
 from ..ir.graph import Graph
 from ..ir.special import ENTER_ALL, ENTRY, MODE, flatten, strided
 from ..random import engine
+from . import skeleton
 from . import walk as walking
 from .handle import Memory, Node, Storage, Tensor, Value, Walk, new, no_value, tls
 from .history import Past
@@ -152,6 +153,8 @@ def flush(w: Walk) -> None:
             not end.graded and config.COMPILE_AT > 1 and w.runner is None and not any([v.rg for v in asked.values])
         )  # nothing is planned
     plan = asked.plan
+    if plan is None:
+        plan = asked.plan = skeleton.bound(end, asked.values, w)
     if plan is None and not at_once:
         try:
             plan = asked.plan = Plan(end, asked.values)
