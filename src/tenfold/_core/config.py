@@ -11,6 +11,7 @@ EAGER = _flag("TENFOLD_EAGER")  # compute every operation when it is called, for
 EXPLAIN = _flag("TENFOLD_EXPLAIN")  # print at the end which paths ran, how often and how long
 MAX_NODES = int(os.environ.get("TENFOLD_MAX_NODES", "200000"))  # nodes that one thread's tree keeps
 MAX_WALK = int(os.environ.get("TENFOLD_MAX_WALK", "2000"))  # edges after which a walk looks for a place to end
+MAX_PLAIN_WALK = int(os.environ.get("TENFOLD_MAX_PLAIN_WALK", "128"))  # the same, of a walk that began under no_grad
 MAX_PENDING = int(os.environ.get("TENFOLD_MAX_PENDING", str(1 << 30)))  # bytes of results that a walk may hold back
 CACHE = os.environ.get("TENFOLD_CACHE", "")  # folder of compiled kernels; "0": none; "ro:FOLDER": only read
 COMPILE = os.environ.get("TENFOLD_COMPILE", "1") not in (

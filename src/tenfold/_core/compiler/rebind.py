@@ -16,7 +16,7 @@ import numpy as np
 from ..ir.graph import Graph
 from ..ir.operation import freeze, spec_of
 from ..ir.shapes import Layout, Size, layout
-from ..ir.sizes import Dim, Formulas, Real, Sizes, is_unknown
+from ..ir.sizes import Dim, Formulas, Real, Sizes, is_unknown, known
 from .build import Buffer, Builder, CallStep, Place, Recipe, arrange
 from .expand import Call, Expansion, Uncompilable
 from .machine import FREE_THREADS, NATIVE, Machine, _whole, address
@@ -84,18 +84,19 @@ class Unbound(Machine):
         self.rows = note(self.rows)
         self.lengths = {p: note(n) for p, n in lengths.items()}
         self.unset, self.counts = note(self.unset), note(self.counts)
-        self.shapes = note(self.made)
+        self.shapes = [(k, note(shape)) for k, (shape, _) in enumerate(self.made) if not known(shape)]
         self.reaches = note([(source, position, reach) for source, position, reach in self.open])
         self.layouts = {i: note(self.lays[i]) for i in self.results}
         self.enter = {p: note(lay) for p, lay in self.entering.items()}
         self.parts = [p if type(p) is _Pointer else note(p) for p in self.parts]
         stored = [b for b in self.recipe.buffers if b.kind == "arena"]
         self.stored = [(b.entry, b.first, b.last) for b in stored]
-        self.nbytes = [note(b.nbytes) for b in self.recipe.buffers]
+        self.bytes_of = [note(b.nbytes) for b in self.recipe.buffers]
         self.places = note(self.recipe.results)
         self.checks = note(_windows(self.recipe))
         self.longest: dict[np.dtype, np.ndarray] = {}
-        self.room: list[int] = []  # of the buffers in the arena: how large they may be
+        self.needed = _Words([note(b.nbytes) for b in stored])  # bytes of the buffers in the arena
+        self.room = np.zeros(len(stored), np.int64)  # how large they may be
         self.layed: tuple[list, int] = ([], 0)
         self._close()
 
@@ -167,13 +168,11 @@ class Unbound(Machine):
         f = self.formulas
         self.reals = [(function, self.note(a), self.note(b), yes) for function, a, b, yes in f.sizes.reals]
         f.close()
-        self.template = np.array([x if type(x) is int else 0 for x in block], np.int64)
-        at = [(n, x.k) for n, x in enumerate(block) if type(x) is _At]
-        to = [(n, x.word) for n, x in enumerate(block) if type(x) is _Pointer]
-        self.word_places, self.word_sizes = np.array(at, np.int64).reshape(-1, 2).T
-        self.pointer_places, self.pointer_words = np.array(to, np.int64).reshape(-1, 2).T
-        if len(at) + len(to) + sum(type(x) is int for x in block) != len(block):
+        if any(type(x) not in (int, _At, _Pointer) for x in block):
             raise Uncompilable("a word that is no int")
+        self.words = _Words(block)
+        to = [(n, x.word) for n, x in enumerate(block) if type(x) is _Pointer]
+        self.pointer_places, self.pointer_words = np.array(to, np.int64).reshape(-1, 2).T
         self.block = []
 
     # --- sizes ------------------------------------------------------------------------------------------------------
@@ -188,12 +187,11 @@ class Unbound(Machine):
 
     def arranged(self, v: Values) -> tuple[list[tuple[int, int]], int]:
         """Places in the arena, and its bytes: those of the largest sizes until now, while they are large enough."""
-        nbytes = [v(self.nbytes[e]) for e, _, _ in self.stored]
-        if len(self.room) != len(nbytes) or any([n > most for n, most in zip(nbytes, self.room)]):
-            first = not self.room
-            room = nbytes if first else [max(n + n // ROOM, most) for n, most in zip(nbytes, self.room)]
-            places, arena = arrange([(a, b, n) for (_, a, b), n in zip(self.stored, room)])
-            self.room = room
+        nbytes = self.needed.at(v)
+        if (nbytes > self.room).any():
+            more = nbytes // ROOM if self.room.any() else 0
+            self.room = np.maximum(nbytes + more, self.room)
+            places, arena = arrange([(a, b, n) for (_, a, b), n in zip(self.stored, self.room.tolist())])
             self.layed = [(e, at) for (e, _, _), at in zip(self.stored, places)], arena
         return self.layed
 
@@ -203,6 +201,22 @@ class Unbound(Machine):
         if found is None or found.size < n:
             found = self.longest[dtype] = np.arange(n + n // ROOM, dtype=dtype)
         return found
+
+
+class _Words:
+    """Numbers, some of them sizes."""
+
+    __slots__ = ("fixed", "places", "sizes")
+
+    def __init__(self, words: list):
+        at = [(n, x.k) for n, x in enumerate(words) if type(x) is _At]
+        self.fixed = np.array([x if type(x) is int else 0 for x in words], np.int64)
+        self.places, self.sizes = np.array(at, np.int64).reshape(-1, 2).T
+
+    def at(self, v: Values) -> np.ndarray:
+        words = self.fixed.copy()
+        words[self.places] = v.array[self.sizes]
+        return words
 
 
 class _Layout:
@@ -285,15 +299,16 @@ class Bound(Machine):
             self._set(slot, np.array(v(value), dtype))
         for place, c in unbound.counts:
             self._give(place, unbound.counting(v(c.length), c.dtype))
-        self.words = words = unbound.template.copy()
-        words[unbound.word_places] = v.array[unbound.word_sizes]
+        self.words = words = unbound.words.at(v)
         begin = address(words)
         words[unbound.pointer_places] = unbound.pointer_words * 8 + begin
         for head in unbound.heads:
             words[head], words[head + 5] = address(self.table), address(self.scalars)
         self.arena, self.nbytes = unbound.arranged(v)
         self.inputs, self.outputs, self.output_of = unbound.inputs, unbound.outputs, unbound.output_of
-        self.made = v(unbound.shapes)
+        self.made = unbound.made.copy()
+        for k, shape in unbound.shapes:
+            self.made[k] = v(shape), self.made[k][1]
         self.open = v(unbound.reaches)
         self.lays = _Late(unbound.layouts, v)
         self.entering = _Late(unbound.enter, v)
@@ -335,7 +350,7 @@ def differences(unbound: Unbound, sizes: Sequence[int], fresh: Recipe) -> str | 
         ("steps", [type(s) for s in r.steps], [type(s) for s in fresh.steps]),
         ("kernels", [f for f, _ in unbound.rows], [row[0] for row in rows]),
         ("rows", v([row for _, row in unbound.rows]), [list(row[1]) for row in rows]),
-        ("buffers", [(b.kind, v(n)) for b, n in zip(r.buffers, unbound.nbytes)], [(b.kind, b.nbytes) for b in fresh.buffers]),
+        ("buffers", [(b.kind, v(n)) for b, n in zip(r.buffers, unbound.bytes_of)], [(b.kind, b.nbytes) for b in fresh.buffers]),
         ("lifetimes", [(b.first, b.last) for b in r.buffers], [(b.first, b.last) for b in fresh.buffers]),
         ("numbers", (r.numbers, r.slots, r.exact), (fresh.numbers, fresh.slots, fresh.exact)),
         ("results", [_text(v(p)) for p in unbound.places], [_text(p) for p in fresh.results]),

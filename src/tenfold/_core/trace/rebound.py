@@ -39,13 +39,14 @@ class Template:
             self.made, self.pending = self.pending.result(), None
         if self.made is None or any([now.sizes[k] != n for k, n in self.fixed.items()]):
             return None
-        unbound, ids, past = self.made
+        unbound, ids, past, numbers = self.made
         v = unbound.values([now.sizes[k] for k in self.varying])
-        return None if v is None else Rebound(now, ids, past, Bound(unbound, v))
+        return None if v is None else Rebound(now, ids, past, numbers, Bound(unbound, v))
 
 
 def make(now: Met, others: list[Met], varying: tuple[int, ...]) -> tuple | None:
-    """(the program with unknown sizes, the numbers of what is asked, its history); None where that cannot be."""
+    """(the program with unknown sizes, the numbers of what is asked, its history, their numbers in there); None where that
+    cannot be."""
     unknown = Sizes([now.sizes[k] for k in varying])
     dims = {now.sizes[k]: unknown.source(n) for n, k in enumerate(varying)}
     try:
@@ -68,7 +69,8 @@ def make(now: Met, others: list[Met], varying: tuple[int, ...]) -> tuple | None:
                 raise Malformed(f"a program with its sizes put in is not the one made for them: {wrong}")
             if wrong:
                 return None
-            return unbound, ids, history(fresh.graph, ids, other.values)
+            past = history(fresh.graph, ids, other.values)
+            return unbound, ids, past, [past.number.get(i, -1) for i in ids] if past is not None else []
     return None
 
 
@@ -88,12 +90,12 @@ class Rebound(Plan):
 
     __slots__ = ("met", "_planned")
 
-    def __init__(self, met: Met, ids: list[int], past: Past | None, machine: Bound):
+    def __init__(self, met: Met, ids: list[int], past: Past | None, numbers: list[int], machine: Bound):
         self.met = met
         self._planned: Plan | None = None
         self.ids = ids
         self.past = past
-        self.numbers = [past.number.get(i, -1) for i in ids] if past is not None else []
+        self.numbers = numbers
         self.cache = self.pending = None
         self.visits = 1 << 62
         self.machine = machine

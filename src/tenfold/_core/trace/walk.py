@@ -162,16 +162,21 @@ def line_text(line: tuple | None) -> str:
 
 
 def cut_if_long(w: Walk) -> bool:
-    """Ends a walk that has become long, at the line where it began, or anywhere where it is twice as long. Returns whether it did."""
+    """Ends a walk that has become long, at the line where it began, or anywhere where it is twice as long. Returns whether
+    it did. A walk without gradients is long sooner: nothing that comes later needs to be in one program with it."""
     p = w.at
-    if p.depth < config.MAX_WALK and p.nbytes < config.MAX_PENDING or w.body or w.hold or w.running:
+    if p.depth < config.MAX_PLAIN_WALK and p.nbytes < config.MAX_PENDING or w.body or w.hold or w.running:
         return False
     if p.kids and p.nbytes < config.MAX_PENDING:
         return False
     first = p
     while first.parent is not None and first.parent.parent is not None:
         first = first.parent
-    if p.depth >= 2 * config.MAX_WALK or p.nbytes >= config.MAX_PENDING or first.line == user_line():
+    plain = not p.mode and not p.graded and first.parent is not None and not first.parent.mode
+    longest = config.MAX_PLAIN_WALK if plain else config.MAX_WALK
+    if p.nbytes < config.MAX_PENDING and p.depth < longest:
+        return False
+    if p.depth >= 2 * longest or p.nbytes >= config.MAX_PENDING or first.line == user_line():
         flush(w)
         return True
     return False
