@@ -27,6 +27,7 @@ FAMILIES = (
     "arranging",
     "activation",
     "reduction",
+    "random_gradients",
     "special",
     "polynomials",
     "extremes",

@@ -11,7 +11,7 @@ from ..ir.shapes import broadcast_shapes, dim_index, layout
 from . import return_types
 from .declare import PUBLIC, function, operation, primitive, publish
 from .elementwise import conj
-from .linalg_decompose import _cholesky, eigh_of, lu_of, lu_solve, svd_of, svdvals
+from .linalg_decompose import _cholesky, cholesky_info, eigh_of, lu_of, lu_solve, svd_of, svdvals
 from .linalg_solve import columns, in_columns, inverse_of, need_matrix, need_square, no_problem, solution_of, solved
 from .matmul import adjoint, matmul
 from .norms import matrix_norm_of, vector_norm_of
@@ -37,8 +37,10 @@ def solve_ex(A, B, *, left=True, check_errors=False):
 
 @operation(where="linalg", out=True)
 def cholesky_ex(A, *, upper=False, check_errors=False):
-    """The Cholesky factor, and 0 for each matrix: a named tuple (L, info). LinAlgError where not positive definite."""
-    return return_types.linalg_cholesky_ex(_cholesky("linalg.cholesky_ex", A, upper), no_problem(A))
+    """The Cholesky factor, and for each matrix 0 or the order of its first leading minor that is not positive definite,
+    where the factor ends: a named tuple (L, info). With check_errors=True, LinAlgError in place of the latter."""
+    L = _cholesky("linalg.cholesky_ex", A, upper, not check_errors)
+    return return_types.linalg_cholesky_ex(L, no_problem(A) if check_errors else cholesky_info(A, upper))
 
 
 @operation(where="linalg", out=True)

@@ -51,7 +51,7 @@ def _real(x):
 # --- Cholesky -------------------------------------------------------------------------------------------------
 
 
-def _cholesky_gradient(g, out, A, upper):
+def _cholesky_gradient(g, out, A, upper, in_part=False):
     """0.5 L^-H P L^-1 with P the lower triangle of L^H g, mirrored at the diagonal."""
     P = matmul(adjoint(out), g)
     P = P.tril() + adjoint(P.tril(-1))
@@ -60,38 +60,80 @@ def _cholesky_gradient(g, out, A, upper):
 
 
 @primitive(
-    rule=lambda A, upper: columns(A.shape, A.dtype, A.device), gradient=_cholesky_gradient, where="", name="_cholesky",
-    grad_name="LinalgCholeskyEx",
+    rule=lambda A, upper, in_part=False: columns(A.shape, A.dtype, A.device), gradient=_cholesky_gradient, where="",
+    name="_cholesky", grad_name="LinalgCholeskyEx",
 )  # fmt: skip
-def cholesky_of(A, upper):
-    """The lower factor, of what one triangle of A says."""
+def cholesky_of(A, upper, in_part=False):
+    """The lower factor, of what one triangle of A says. With in_part=True, of a matrix that is not positive definite the
+    columns before the first pivot that is not positive, and A from there on."""
     if not A.size:
         return A
-    A = np.conj(np.swapaxes(A, -2, -1)) if upper else A
-    lower = np.tril(A)
-    hermitian = lower + np.conj(np.swapaxes(np.tril(A, -1), -2, -1))
+    hermitian = _mirrored(A, upper)
+    whole = _factor(hermitian)
+    if whole is not None:
+        return whole
+    if not in_part:
+        raise LinAlgError(_minor_text(hermitian))
+    matrices = hermitian.reshape(-1, *A.shape[-2:])
+    return np.stack([_factor_in_part(a)[0] for a in matrices]).reshape(A.shape)
+
+
+@primitive(
+    rule=lambda A, upper: layout(A.shape[:-2], None, int32, A.device), where="", name="_cholesky_info",
+    differentiable=False,
+)  # fmt: skip
+def cholesky_info(A, upper):
+    """0 for each positive definite matrix, else the order of the first leading minor that is not positive."""
+    matrices = _mirrored(A, upper).reshape(-1, *A.shape[-2:]) if A.size else []
+    info = [_factor_in_part(a)[1] for a in matrices] or np.zeros(A.shape[:-2])
+    return np.array(info, np.int32).reshape(A.shape[:-2])
+
+
+def _factor(A: np.ndarray) -> np.ndarray | None:
+    """The lower factors, or None where a matrix has none."""
     try:
-        return np.linalg.cholesky(hermitian)
+        L = np.linalg.cholesky(A)
     except np.linalg.LinAlgError:
-        raise LinAlgError(_minor_text(hermitian)) from None
+        return None
+    return None if np.isnan(np.diagonal(L, axis1=-2, axis2=-1)).any() else L
+
+
+def _mirrored(A: np.ndarray, upper: bool) -> np.ndarray:
+    """The Hermitian matrices that one triangle of A says."""
+    A = np.conj(np.swapaxes(A, -2, -1)) if upper else A
+    return np.tril(A) + np.conj(np.swapaxes(np.tril(A, -1), -2, -1))
+
+
+def _factor_in_part(a: np.ndarray) -> tuple[np.ndarray, int]:
+    """The lower factor of one matrix, up to its first pivot that is not positive, and the order of that one or 0."""
+    whole = _factor(a)
+    if whole is not None:
+        return whole, 0
+    L = np.tril(a)
+    for k in range(len(L)):
+        pivot = (L[k, k] - np.vdot(L[k, :k], L[k, :k])).real
+        if not pivot > 0:
+            L[k, k] = pivot
+            return L, k + 1
+        L[k, k] = np.sqrt(pivot)
+        L[k + 1 :, k] = (L[k + 1 :, k] - L[k + 1 :, :k] @ np.conj(L[k, :k])) / L[k, k]
+    return L, 0
 
 
 def _minor_text(A: np.ndarray) -> str:
     """Which leading minor of which matrix is not positive definite."""
-    for b, a in enumerate(A.reshape(-1, *A.shape[-2:])):
-        for k in range(1, a.shape[0] + 1):
-            if not (np.linalg.eigvalsh(a[:k, :k]) > 0).all():
-                where = f" (Batch element {b})" if A.ndim > 2 else ""
-                return (
-                    f"linalg.cholesky:{where} The factorization could not be completed because the input is not"
-                    f" positive-definite (the leading minor of order {k} is not positive-definite)."
-                )
-    return "linalg.cholesky: The factorization could not be completed because the input is not positive-definite."
+    orders = [_factor_in_part(a)[1] for a in A.reshape(-1, *A.shape[-2:])]
+    b = next(i for i, order in enumerate(orders) if order)
+    where = f" (Batch element {b})" if A.ndim > 2 else ""
+    return (
+        f"linalg.cholesky:{where} The factorization could not be completed because the input is not"
+        f" positive-definite (the leading minor of order {orders[b]} is not positive-definite)."
+    )
 
 
-def _cholesky(name: str, A, upper: bool):
+def _cholesky(name: str, A, upper: bool, in_part: bool = False):
     need_square(name, A)
-    L = cholesky_of(A, upper)
+    L = cholesky_of(A, upper, in_part)
     return in_columns(adjoint(L)) if upper else L
 
 

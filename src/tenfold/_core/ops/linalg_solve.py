@@ -343,7 +343,22 @@ def triangular_solve(input, A, upper=True, transpose=False, unitriangular=False)
     return return_types.triangular_solve(X, in_columns(A))
 
 
-@operation(out=True)
+def _of_factor(matrix_gradient, L, upper):
+    """The gradient for L of that for A = L L^H (U^H U); as in PyTorch, for all elements, also those that are not read."""
+    both = matrix_gradient + adjoint(matrix_gradient)
+    return matmul(L, both) if upper else matmul(both, L)
+
+
+def _cholesky_solve_gradient(g, out, input, L, upper):
+    of_input = cholesky_solve(g, L, upper)
+    return of_input, _of_factor(-matmul(of_input, adjoint(out)), L, upper)
+
+
+def _cholesky_inverse_gradient(g, out, L, upper):
+    return _of_factor(-matmul(matmul(adjoint(out), g), adjoint(out)), L, upper)
+
+
+@operation(out=True, gradient=_cholesky_solve_gradient)
 def cholesky_solve(input, L, upper=False):
     """X such that A X = input, where A = L L^H (or U^H U, upper=True) is given by its Cholesky factor.
 
@@ -353,7 +368,7 @@ def cholesky_solve(input, L, upper=False):
     return triangular_of(second, triangular_of(first, input, False, False), True, False)
 
 
-@operation(out=True)
+@operation(out=True, gradient=_cholesky_inverse_gradient)
 def cholesky_inverse(L, upper=False):
     """The inverse of A = L L^H (or U^H U, upper=True), given by its Cholesky factor (*, N, N)."""
     need_square("cholesky_inverse", L)

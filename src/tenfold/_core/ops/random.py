@@ -23,6 +23,7 @@ from .creation import check_options, chosen, mark, shape_from, zeros_like
 from .declare import function, not_implemented, overwrite, primitive, scalar_name, store_out
 from .devices import device_name
 from .generators import engine_of
+from .random_gradients import dirichlet_grad, standard_gamma_grad
 
 # --- draws ----------------------------------------------------------------------------------------
 
@@ -569,7 +570,18 @@ def _gamma_rule(input: Layout, d, generator) -> Layout:
     return layout(input.shape, None, input.dtype, input.device)
 
 
-@primitive(rule=_gamma_rule, effect=True, name="_standard_gamma", where="", grad_name="StandardGamma")
+def _gamma_gradient(g, out, input, d, generator):
+    return g * standard_gamma_grad(input, out)
+
+
+@primitive(
+    rule=_gamma_rule,
+    effect=True,
+    name="_standard_gamma",
+    where="",
+    gradient=_gamma_gradient,
+    grad_name="StandardGamma",
+)
 def _gamma(input, d, generator):
     return streams.standard_gamma(engine_of(generator), np.ascontiguousarray(input), d.name)
 
@@ -580,7 +592,19 @@ def _standard_gamma(input, generator=None):
     return _gamma(input, layout_of(input).dtype, generator)
 
 
-@primitive(rule=_gamma_rule, effect=True, name="_sample_dirichlet", where="", grad_name="SampleDirichlet")
+def _dirichlet_gradient(g, out, input, d, generator):
+    own = dirichlet_grad(out, input, input.sum(-1, True).expand_as(input))
+    return own * (g - (out * g).sum(-1, True))  # what one number gains the others lose, in proportion
+
+
+@primitive(
+    rule=_gamma_rule,
+    effect=True,
+    name="_sample_dirichlet",
+    where="",
+    gradient=_dirichlet_gradient,
+    grad_name="SampleDirichlet",
+)
 def _dirichlet(input, d, generator):
     return streams.dirichlet(engine_of(generator), np.ascontiguousarray(input), d.name)
 

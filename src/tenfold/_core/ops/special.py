@@ -14,6 +14,7 @@ from .declare import elementwise, function, inplace_variant, not_implemented, op
 from .elementwise import sign, zero_where
 from .mathematics import clamp, sinc
 from .power import exp, exp2, expm1, log, log1p, xlogy
+from .random_gradients import standard_gamma_grad
 from .reduction import logsumexp
 
 TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
@@ -228,7 +229,8 @@ def zeta(input, other):
 
 
 def _igamma_gradient(g, out, input, other):
-    return None, g * exp((input - 1) * log(other) - other - lgamma(input))
+    density = g * exp((input - 1) * log(other) - other - lgamma(input))
+    return zero_where(-density * standard_gamma_grad(input, other), eq(other, 0)), density
 
 
 @elementwise(dtypes="float", gradient=_igamma_gradient, numbers="")
@@ -237,7 +239,7 @@ def igamma(input, other):
     return values.igamma_values(input, other)
 
 
-@elementwise(dtypes="float", gradient=lambda g, out, a, x: (None, -_igamma_gradient(g, out, a, x)[1]), numbers="")
+@elementwise(dtypes="float", gradient=lambda g, out, a, x: _igamma_gradient(-g, out, a, x), numbers="")
 def igammac(input, other):
     """The regularised upper incomplete gamma function Q(input, other)."""
     return values.igammac_values(input, other)

@@ -52,7 +52,7 @@ def broadcast_to(input, size):
 
 @function(where="torch")
 def broadcast_tensors(*tensors):
-    """The tensors as views of one shape, that to which all broadcast."""
+    """The tensors as views of one shape, that to which all broadcast; those of that shape as they are."""
     items = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
     if not items:
         return ()
@@ -60,7 +60,7 @@ def broadcast_tensors(*tensors):
         if not isinstance(x, Tensor):
             raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
     shape = broadcast(*[layout_of(x).shape for x in items])
-    return tuple([expand(x, shape) for x in items])
+    return tuple([x if layout_of(x).shape == shape else expand(x, shape) for x in items])
 
 
 @function(where="torch")
