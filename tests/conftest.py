@@ -22,6 +22,19 @@ def pytest_addoption(parser):
     parser.addoption("--programs", type=int, default=200, help="random programs that the compiler is tested with")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def native():
+    """The recorder is machine code from the first test on; with TENFOLD_NATIVE=0, or without llvmlite, it is Python."""
+    from tenfold._core import config
+    from tenfold._core.backends.cpu import jit
+
+    if config.NATIVE and jit.available():
+        from tenfold._core.native.install import install
+
+        if not install():
+            pytest.fail("the recorder could not be translated")
+
+
 def pytest_unconfigure():
     if OWN:
         shutil.rmtree(OWN, ignore_errors=True)

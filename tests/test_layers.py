@@ -10,6 +10,7 @@ CORE = SOURCE / "_core"
 # From top to bottom; an import inside _core points to a later line, or to its own.
 ORDER = (
     ("tensor",),
+    ("native",),
     ("ops",),
     ("autograd",),
     ("interop", "serialization"),

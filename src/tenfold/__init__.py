@@ -7,6 +7,7 @@ Names are here; no logic. Sub-packages load when they are first used."""
 from importlib import import_module as _import_module
 
 from ._core import config as _config
+from ._core import native as _native
 from ._core import ops as _ops
 from ._core.autograd.grad_mode import (
     enable_grad,
@@ -24,6 +25,7 @@ from ._core.ops.declare import PUBLIC as _PUBLIC
 from ._core.tensor import legacy as _legacy
 from ._core.tensor import methods as _methods
 from ._core.tensor import settings as _settings
+from ._core.trace import flush as _flush
 from ._core.trace.handle import Tensor
 
 __version__ = "0.1.0"
@@ -65,5 +67,6 @@ def __getattr__(name: str):
     )
 
 
+_flush.first_program = _native.begin
 if _config.EXPLAIN:
     _import_module(f"{__name__}.debug").explain_at_exit()

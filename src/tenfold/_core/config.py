@@ -3,8 +3,8 @@
 import os
 
 
-def _flag(name: str) -> bool:
-    return os.environ.get(name, "0").lower() not in ("", "0", "false", "no")
+def _flag(name: str, default: str = "0") -> bool:
+    return os.environ.get(name, default).lower() not in ("", "0", "false", "no")
 
 
 EAGER = _flag("TENFOLD_EAGER")  # compute every operation when it is called, for debugging
@@ -14,14 +14,10 @@ MAX_WALK = int(os.environ.get("TENFOLD_MAX_WALK", "2000"))  # edges after which 
 MAX_PLAIN_WALK = int(os.environ.get("TENFOLD_MAX_PLAIN_WALK", "128"))  # the same, of a walk that began under no_grad
 MAX_PENDING = int(os.environ.get("TENFOLD_MAX_PENDING", str(1 << 30)))  # bytes of results that a walk may hold back
 CACHE = os.environ.get("TENFOLD_CACHE", "")  # folder of compiled kernels; "0": none; "ro:FOLDER": only read
-COMPILE = os.environ.get("TENFOLD_COMPILE", "1") not in (
-    "",
-    "0",
-    "false",
-    "no",
-)  # whether paths that come back are compiled
+COMPILE = _flag("TENFOLD_COMPILE", "1")  # whether paths that come back are compiled
 VERIFY = _flag("TENFOLD_VERIFY")  # the compiler checks what it makes, and its mistakes are raised
 COMPILE_AT_DEFAULT = int(os.environ.get("TENFOLD_COMPILE_AT", "8"))
 COMPILE_AT = COMPILE_AT_DEFAULT  # the visit of a path from which the compiled program runs
 MAX_SPECS = int(os.environ.get("TENFOLD_MAX_SPECS", "100000"))  # remembered (operation, layouts, static arguments)
 THREADS = int(os.environ.get("TENFOLD_THREADS") or 0)  # that programs run on; 0: one, whatever set_num_threads says
+NATIVE = _flag("TENFOLD_NATIVE", "1")  # whether the recorder becomes machine code, once there is a compiled program

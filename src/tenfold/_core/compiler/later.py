@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from .. import config
@@ -86,6 +87,12 @@ def begin(make: Callable, *parts) -> Pending | None:
         return Pending(_made, make, *parts)
     except RuntimeError:  # the process ends
         return None
+
+
+def in_background(work: Callable[[], Any]) -> None:
+    """Does that on the compiler's thread, after what it has been given before."""
+    with suppress(RuntimeError):  # the process ends
+        _pool().submit(work)
 
 
 def now(graph: Graph, results, inputs: list) -> Machine | None:

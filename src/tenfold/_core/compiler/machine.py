@@ -181,7 +181,8 @@ class Machine:
     def _results(self, inputs: list, scalars: list) -> list[np.ndarray]:
         """Memory for the results; the arena has its place, and what begins at a place that is data fits."""
         for source, position, reach in self.open:
-            if not 0 <= _number(position, inputs, scalars) <= inputs[source].size - reach:
+            start = _number(position, inputs, scalars)
+            if start < 0 or start > inputs[source].size - reach:
                 raise Fallback
         base = _arena.at_least(self.nbytes)
         if base != self.base:

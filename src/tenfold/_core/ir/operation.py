@@ -243,8 +243,7 @@ def spec_of(op: Operation, lays: tuple[Layout, ...], static: tuple, frozen) -> S
     if found is None:
         found = op.infer(lays, static)
         if len(_specs) >= MAX_SPECS:
-            for old in list(_specs)[: MAX_SPECS // 4]:
-                del _specs[old]
+            _forget_some()
         _specs[key] = found
     return found
 
@@ -256,6 +255,11 @@ def forget(lays: Iterable[Layout]) -> None:
         for key, spec in list(_specs.items()):
             if any([id(l) in gone for l in (*spec.lays, *spec.outs)]):
                 _specs.pop(key, None)
+
+
+def _forget_some() -> None:
+    for old in list(_specs)[: MAX_SPECS // 4]:
+        del _specs[old]
 
 
 class Primitive(Operation):

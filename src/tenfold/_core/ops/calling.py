@@ -481,6 +481,27 @@ def binary(op: Operation) -> Callable:
     return call
 
 
+def _through(op: Operation) -> tuple[Callable, Callable, Callable]:
+    """The three kinds of calls, once `op.hit` is native."""
+
+    def many(*args, **kwargs):
+        return op.hit(*args, **kwargs)
+
+    def one(input, *, out=None):
+        return op.hit(input) if out is None else op.hit(input, out=out)
+
+    def two(input, other, *, out=None):
+        return op.hit(input, other) if out is None else op.hit(input, other, out=out)
+
+    return many, one, two
+
+
+THROUGH = {  # the code of a call -> that which takes its place
+    kind(None).__code__: f.__code__
+    for kind, f in zip((generic, unary, binary), _through(None))  # type: ignore[arg-type]
+}
+
+
 def _need_tensor(op: Operation, x) -> None:
     if not isinstance(x, Tensor):
         raise TypeError(f"{op.name}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterable
 from itertools import accumulate
 from operator import is_
+from typing import Any
 
 from ..ir.special import ENTER_ALL
 from .handle import Node, Storage, Tensor, Value, Walk, fresh, placed, tls
@@ -113,7 +114,10 @@ class Bundle(list):
         """Lets the values be used as a list, for an operation that is the last before the walk ends. They enter, if need
         be, without the tensors' knowing. False: they go one by one."""
         self.withdraw()
-        nx = next((n for b, n in w.bundles if b is self), None)
+        nx: Any = None
+        for b, n in w.bundles:
+            if b is self:
+                nx = n
         if nx is not None:
             if not self.tidy and not self.unchanged(nx.outs):
                 return False

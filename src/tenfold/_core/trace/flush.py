@@ -5,7 +5,7 @@ path's end is keyed by the values asked for. Values with a history keep what a l
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,18 @@ from ..ir.special import ENTER_ALL, ENTRY, MODE, flatten, strided
 from ..random import engine
 from . import skeleton
 from . import walk as walking
-from .handle import Memory, Node, Storage, Tensor, Value, Walk, new, no_value, tls
+from .handle import Memory, Node, Storage, Tensor, Value, Walk, counts, new, no_value, tls
 from .history import Past
 from .walk import line_text, special
 
-getrefcount = sys.getrefcount
 ndarray = np.ndarray
+
+
+def _nothing() -> None:
+    pass
+
+
+first_program: Callable[[], None] = _nothing  # called when a compiled program takes over; set by tenfold/__init__.py
 
 
 class History:
@@ -92,26 +98,9 @@ class Plan:
                 later.now(self.graph, self.program.results, w.inputs) if self.pending is None else self.pending.result()
             )
             self.pending = None
+            first_program()
         else:
             self.pending = later.start(self.graph, self.program.results, w.inputs)
-
-
-def _probe() -> int:
-    """The reference count that a handle has in the comprehension below when nobody else holds it."""
-    held = [new(Tensor)]
-    return next(c for c in [c for t, c in zip(held, map(getrefcount, held))])
-
-
-BASE = _probe()
-
-
-def _probe_alone() -> int:
-    """The reference count that an array has in the comprehension of `make_own` when nobody else holds it."""
-    values = [np.empty(1)]
-    return next(c for c in [getrefcount(m) for k, m in enumerate(values)])
-
-
-ALONE = _probe_alone()
 
 
 def flush(w: Walk) -> None:
@@ -129,11 +118,11 @@ def flush(w: Walk) -> None:
     for b, nx in w.bundles:
         if not b.tidy:
             storages += [s for s, v in zip(b.storages, nx.outs) if s.val is not v or s.shared]
-    alive = [t for t, c in zip(keep, map(getrefcount, keep)) if c > BASE and t._st is None and t._val.node.walk is w]
+    alive = [t for t, c in zip(keep, counts(keep)) if c > 0 and t._st is None and t._val.node.walk is w]
     dirty = [
         s
-        for s, c in zip(storages, map(getrefcount, storages))
-        if s.val is not s.was and (c > BASE or s.exported) and s.val.node.walk is w
+        for s, c in zip(storages, counts(storages))
+        if s.val is not s.was and (c > 0 or s.exported) and s.val.node.walk is w
     ]
     key: tuple = (*[t._val for t in alive], *[s.val for s in dirty])
     if w.grads or w.writes:
@@ -156,14 +145,7 @@ def flush(w: Walk) -> None:
     if plan is None:
         plan = asked.plan = skeleton.bound(end, asked.values, w)
     if plan is None and not at_once:
-        try:
-            plan = asked.plan = Plan(end, asked.values)
-            plan.visits = int(seen)
-        except Exception as e:
-            go_singly(w, alive, dirty)
-            abandon(w, end, alive, dirty, e)
-            raise
-        w.planned += 1
+        plan = planned(w, end, asked, seen, alive, dirty)
     w.running = True
     history = None
     engine.begin()
@@ -186,6 +168,19 @@ def flush(w: Walk) -> None:
     commit(w, end, values, asked, alive, dirty, history)
     if w.nodes > config.MAX_NODES:
         trim(w)
+
+
+def planned(w: Walk, end: Node, asked: Asked, seen: bool, alive: list[Tensor], dirty: list[Storage]) -> Plan:
+    """The plan for what is asked for, made now."""
+    try:
+        plan = asked.plan = Plan(end, asked.values)
+        plan.visits = int(seen)
+    except Exception as e:
+        go_singly(w, alive, dirty)
+        abandon(w, end, alive, dirty, e)
+        raise
+    w.planned += 1
+    return plan
 
 
 class Asked:
@@ -256,43 +251,48 @@ def compute_at_once(end: Node, wanted: tuple[Value, ...], w: Walk) -> list:
         nodes.append(n)
         n = n.parent
     env: dict = {}
-    inputs, scalars = w.inputs, w.scalars
     with np.errstate(all="ignore"):
-        for n in reversed(nodes):
-            op = n.op
-            if op is ENTRY:
-                value = inputs[n.nin - 1]
-                lay = n.static[0]
-                if not lay.flat and not lay.number and value.shape != lay.shape:
-                    value = strided(value, lay, 0)
-                env[n.out] = value
-                continue
-            if op is MODE:
-                continue
-            if op is ENTER_ALL:
-                first = n.nin - len(n.outs)
-                for j, v in enumerate(n.outs):
-                    value = inputs[first + j]
-                    env[v] = value if value.shape == v.lay.shape else strided(value, v.lay, 0)
-                continue
-            args = []
-            k = n.k
-            for v in n.args:
-                if v.node is None:
-                    args.append(scalars[k])
-                    k += 1
-                else:
-                    found = env.get(v)
-                    args.append(_read(v, env) if found is None else found)
-            try:
-                value = n.spec.exe(*args)
-            except Exception as e:
-                raise StepFailed(-1, {}, e) from e
-            if n.spec.tree is None:
-                env[n.out] = value
-            else:
-                env.update(zip(n.outs, value))
+        one_by_one(nodes, env, w)
     return [env[v] if v in env else _read(v, env) for v in wanted]
+
+
+def one_by_one(nodes: list[Node], env: dict, w: Walk) -> None:
+    """Computes the edges that lead to those nodes, the last of them first."""
+    inputs, scalars = w.inputs, w.scalars
+    for n in reversed(nodes):
+        op = n.op
+        if op is ENTRY:
+            value = inputs[n.nin - 1]
+            lay = n.static[0]
+            if not lay.flat and not lay.number and value.shape != lay.shape:
+                value = strided(value, lay, 0)
+            env[n.out] = value
+            continue
+        if op is MODE:
+            continue
+        if op is ENTER_ALL:
+            first = n.nin - len(n.outs)
+            for j, v in enumerate(n.outs):
+                value = inputs[first + j]
+                env[v] = value if value.shape == v.lay.shape else strided(value, v.lay, 0)
+            continue
+        args = []
+        k = n.k
+        for v in n.args:
+            if v.node is None:
+                args.append(scalars[k])
+                k += 1
+            else:
+                found = env.get(v)
+                args.append(_read(v, env) if found is None else found)
+        try:
+            value = n.spec.exe(*args)
+        except Exception as e:
+            raise StepFailed(-1, {}, e) from e
+        if n.spec.tree is None:
+            env[n.out] = value
+        else:
+            env.update(zip(n.outs, value))
 
 
 def _read(v: Value, env: dict):
@@ -367,13 +367,12 @@ def make_own(values: list, asked: Asked, w: Walk, end: Node) -> None:
     if w.level is not None:
         values[:] = [flatten(m, v.lay) for m, v in zip(values, asked.values)]
         return
-    alone = ALONE if not w.record_only else 1 << 30
+    alone = 0 if not w.record_only else 1 << 30
     rest = [
         k
-        for k, m in enumerate(values)
-        if getrefcount(m) > alone or type(m) is not ndarray or m.base is not None
-        or m.ndim > 1 and not m.flags.c_contiguous
-    ]  # fmt: skip
+        for k, (m, c) in enumerate(zip(values, counts(values)))
+        if c > alone or type(m) is not ndarray or m.base is not None or m.ndim > 1 and not m.flags.c_contiguous
+    ]
     if rest or asked.odd:
         taken = None
         for k in {*rest, *asked.odd}:
@@ -410,9 +409,9 @@ def reset(w: Walk, end: Node) -> None:
     n = end.nleaf
     w.leaves[:n] = [None] * n
     storages = w.storages
-    for s, c in zip(storages, map(getrefcount, storages)):
+    for s, c in zip(storages, counts(storages)):
         s.val = s.was = s.prev = None
-        if c <= BASE + 1 or c == BASE + 2 and s.bundle is not None and s.bundle() is not None:  # it holds one more
+        if c <= 1 or c == 2 and s.bundle is not None and s.bundle() is not None:  # it holds one more
             s.shared = False
     for b, _ in w.bundles:
         b.leave()

@@ -10,7 +10,9 @@ appended: an exception between two bytecodes then cannot shift what comes after 
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -234,6 +236,28 @@ class _Threads(threading.local):
 
 
 tls = _Threads()
+
+
+def _nothing() -> None:
+    pass
+
+
+swapped: Callable[[], None] = _nothing  # set by native/: its memory of a thread's walk is out of date
+
+
+def swap(w: Walk) -> None:
+    """This thread goes on with another walk."""
+    tls.walk = w
+    swapped()
+
+
+def counts(items: list) -> list[int]:
+    """How many references there are to each item of a list, besides the list's own."""
+    return [c - _ALONE for c in map(sys.getrefcount, items)]
+
+
+_ALONE = 0
+_ALONE = counts([object()])[0]
 
 
 def fresh(value: Value, walk: Walk) -> Tensor:

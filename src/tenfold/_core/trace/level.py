@@ -13,7 +13,20 @@ from ..ir.shapes import Layout, contiguous_strides, layout
 from ..ir.special import ENTRY, WRITE, ZEROS
 from . import flush as flushing
 from .flush import flush
-from .handle import Memory, Storage, Tensor, Value, Walk, fresh, is_leaf_handle, layout_of, placed, requires_grad, tls
+from .handle import (
+    Memory,
+    Storage,
+    Tensor,
+    Value,
+    Walk,
+    fresh,
+    is_leaf_handle,
+    layout_of,
+    placed,
+    requires_grad,
+    swap,
+    tls,
+)
 from .walk import _entry_value, place, relayout, special, view
 
 READS = (
@@ -37,10 +50,10 @@ class Outside:
 
     def __enter__(self):
         self.before = tls.walk
-        tls.walk = self.walk
+        swap(self.walk)
 
     def __exit__(self, *error):
-        tls.walk = self.before
+        swap(self.before)
 
 
 class Level:

@@ -6,7 +6,6 @@ in it; a walk whose results nobody holds is computed for the sake of its last on
 
 from __future__ import annotations
 
-import sys
 import threading
 from dataclasses import dataclass, field
 from time import perf_counter_ns
@@ -17,11 +16,8 @@ from ..compiler.stepwise import Stepwise, clocked
 from ..errors import Fallback
 from ..random import engine
 from .control import end_walk
-from .flush import BASE
-from .handle import Walk, fresh, tls
+from .handle import Walk, counts, fresh, tls
 from .watch import as_usual, is_settled
-
-getrefcount = sys.getrefcount
 
 
 @dataclass
@@ -174,8 +170,8 @@ def end_range() -> None:
     if w.body or w.at.parent is None:
         return
     keep, storages = w.keep, w.storages
-    alive = any([c > BASE and t._st is None for t, c in zip(keep, map(getrefcount, keep))])
-    dirty = any([s.val is not s.was and (c > BASE or s.exported) for s, c in zip(storages, map(getrefcount, storages))])
+    alive = any([c > 0 and t._st is None for t, c in zip(keep, counts(keep))])
+    dirty = any([s.val is not s.was and (c > 0 or s.exported) for s, c in zip(storages, counts(storages))])
     n = w.at
     alive = alive or dirty or bool(w.writes) or any([g._val is not None for g in w.grads])
     while not alive and n.parent is not None:

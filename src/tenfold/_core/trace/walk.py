@@ -139,7 +139,7 @@ def user_line(w: Walk | None = None) -> tuple | None:
     """Where the program calls tenfold: (code, position in it); `line_text` finds the line."""
     if w is not None and w.body:
         return None
-    f = sys._getframe(2)
+    f = sys._getframe(1)
     while f is not None:
         scope = f.f_globals
         own = _own_globals.get(id(scope))
@@ -275,9 +275,7 @@ def leaf_edge(t: Tensor, v: Value, w: Walk) -> Value:
 def enter(st: Storage, lay: Layout | None, w: Walk, leaf: Tensor | None) -> Value:
     """A realised storage enters the walk: whole, with that layout, or as flat memory."""
     if st.mem is None:
-        if st.error is not None:
-            raise type(st.error)(*st.error.args) from st.error
-        raise no_value(placed(st, lay or flat(st_dtype(st))))
+        _cannot_enter(st, lay)
     if type(st.mem) is Memory and st.mem.level.walk is not w:
         raise RuntimeError(KEPT)
     live = leaf is not None or st.hist is not None
@@ -299,6 +297,12 @@ def enter(st: Storage, lay: Layout | None, w: Walk, leaf: Tensor | None) -> Valu
     st.val = st.was = v
     w.storages.append(st)
     return v
+
+
+def _cannot_enter(st: Storage, lay: Layout | None) -> None:
+    if st.error is not None:
+        raise type(st.error)(*st.error.args) from st.error
+    raise no_value(placed(st, lay or flat(st_dtype(st))))
 
 
 def _entry_value(n: Node) -> tuple:
@@ -537,9 +541,9 @@ def set_mode(mode: bool) -> None:
     if nx.op is MODE and nx.static[0] is mode:
         w.at = nx
         return
-    special(w, MODE, (), (mode,), lambda n: _set_node_mode(n, mode))
+    special(w, MODE, (), (mode,), _set_node_mode)
 
 
-def _set_node_mode(n: Node, mode: bool) -> tuple:
-    n.mode = mode
+def _set_node_mode(n: Node) -> tuple:
+    n.mode = n.static[0]
     return ()

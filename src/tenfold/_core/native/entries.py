@@ -1,0 +1,142 @@
+"""Translated functions as functions of Python: what takes their arguments apart, and the objects that Python calls.
+
+A built-in function (METH_FASTCALL | METH_KEYWORDS) gets its arguments side by side. Where they do not simply fill the
+parameters in order, the Python function that was translated is called instead, and says what is wrong."""
+
+from __future__ import annotations
+
+import ctypes
+import types
+from collections.abc import Callable
+from typing import Any
+
+from .unit import Native, Unit
+
+FASTCALL_KEYWORDS = 0x80 | 0x02
+
+
+def entry(unit: Unit, native: Native) -> str:
+    """`py_name(self, args, n, kwnames)`: self is a tuple of the closure's values and the Python function."""
+    name = native.name
+    lines = [f"define ptr @py_{name}(ptr %self, ptr %args, i64 %n, ptr %kw) {{"]
+    free = []
+    for k in range(len(native.free)):
+        lines.append(f"  %free{k} = call ptr @at(ptr %self, i64 {k})")
+        free.append(f"ptr %free{k}")
+    python = [
+        "python:",
+        f"  %f = call ptr @at(ptr %self, i64 {len(native.free)})",
+        "  %asked = call ptr @PyObject_Vectorcall(ptr %f, ptr %args, i64 %n, ptr %kw)",
+        "  ret ptr %asked",
+        "}",
+    ]
+    if native.vector:
+        first = len(native.params)
+        lines += [f"  %few = icmp slt i64 %n, {first}", "  br i1 %few, label %python, label %enough", "enough:"]
+        for k in range(first):
+            lines += [f"  %p{k} = getelementptr ptr, ptr %args, i64 {k}", f"  %a{k} = load ptr, ptr %p{k}"]
+            free.append(f"ptr %a{k}")
+        lines += [f"  %rest = getelementptr ptr, ptr %args, i64 {first}", f"  %m = sub i64 %n, {first}"]
+        given = ", ".join([*free, "ptr %rest", "i64 %m", "ptr %kw"])
+        return "\n".join([*lines, f"  %r = call ptr @{name}({given})", "  ret ptr %r", *python])
+    params = native.params
+    needed = next((k for k, p in enumerate(params) if p in native.defaults), len(params))
+    lines += ["  %plain = icmp eq ptr %kw, null", "  br i1 %plain, label %counted, label %python", "counted:"]
+    cases = " ".join(f"i64 {k}, label %case{k}" for k in range(needed, native.positional + 1))
+    lines.append(f"  switch i64 %n, label %python [{cases}]")
+    for k in range(needed, native.positional + 1):
+        lines.append(f"case{k}:")
+        given = list(free)
+        for j, p in enumerate(params):
+            if j < k:
+                lines.append(f"  %p{k}.{j} = getelementptr ptr, ptr %args, i64 {j}")
+                lines.append(f"  %a{k}.{j} = load ptr, ptr %p{k}.{j}")
+            else:
+                lines.append(f"  %a{k}.{j} = load ptr, ptr {unit.constant(native.defaults[p])}")
+            given.append(f"ptr %a{k}.{j}")
+        lines += [f"  %r{k} = call ptr @{name}({', '.join(given)})", f"  ret ptr %r{k}"]
+    return "\n".join([*lines, *python])
+
+
+def method_entry(unit: Unit, name: str, native: Native, environment: tuple) -> str:
+    """`name(self, args, n, kwnames)` of a method: `self` becomes the first argument."""
+    return f"""define ptr @{name}(ptr %self, ptr %args, i64 %n, ptr %kw) {{
+  %none = icmp eq ptr %kw, null
+  br i1 %none, label %start, label %named
+named:
+  %names = call i64 @count(ptr %kw)
+  br label %start
+start:
+  %more = phi i64 [0, %0], [%names, %named]
+  %given = add i64 %n, %more
+  %all = add i64 %given, 2
+  %row = alloca ptr, i64 %all
+  %first = getelementptr ptr, ptr %row, i64 1
+  store ptr %self, ptr %first
+  %rest = getelementptr ptr, ptr %row, i64 2
+  br label %test
+test:
+  %i = phi i64 [0, %start], [%j, %copy]
+  %go = icmp slt i64 %i, %given
+  br i1 %go, label %copy, label %call
+copy:
+  %from = getelementptr ptr, ptr %args, i64 %i
+  %to = getelementptr ptr, ptr %rest, i64 %i
+  %x = load ptr, ptr %from
+  store ptr %x, ptr %to
+  %j = add i64 %i, 1
+  br label %test
+call:
+  %env = load ptr, ptr {unit.constant(environment)}
+  %m = add i64 %n, 1
+  %r = call ptr @py_{native.name}(ptr %env, ptr %first, i64 %m, ptr %kw)
+  ret ptr %r
+}}"""
+
+
+class _MethodDef(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p),
+    ]  # fmt: skip
+
+
+_kept: list = []  # what machine code points to lives as long as the process
+
+
+def keep(x: Any) -> None:
+    _kept.append(x)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(x))
+
+
+def _definition(name: str, address: int, doc: str | None) -> _MethodDef:
+    made = _MethodDef(name.encode(), address, FASTCALL_KEYWORDS, doc.encode() if doc else None)
+    keep(made)
+    return made
+
+
+def built_in(name: str, address: int, environment: tuple) -> Callable:
+    """A built-in function."""
+    keep(environment)
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+    f = make(ctypes.addressof(_definition(name, address, None)), environment, None)
+    keep(f)
+    return f
+
+
+def method(cls: type, python: types.FunctionType, address: int) -> Any:
+    """A method of a class, as those of built-in types are."""
+    make = ctypes.pythonapi.PyDescr_NewMethod
+    make.restype, make.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_void_p]
+    f = make(cls, ctypes.addressof(_definition(python.__name__, address, python.__doc__)))
+    keep(f)
+    return f
+
+
+def original(python: types.FunctionType) -> types.FunctionType:
+    """The function as it is now: its code is about to be replaced."""
+    f = types.FunctionType(
+        python.__code__, python.__globals__, python.__name__, python.__defaults__, python.__closure__
+    )
+    f.__kwdefaults__ = python.__kwdefaults__
+    return f
