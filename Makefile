@@ -7,7 +7,7 @@ JOBS ?= 2
 PIP = -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity lint types docs bench bench-peers bench-record record clean
+.PHONY: help demo test test-python parity lint types docs bench bench-peers bench-record record clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -52,6 +52,9 @@ demo: .venv/demo.stamp ## train on the language task and write out/demo/
 
 test: .venv/test.stamp ## the whole test suite, without PyTorch
 	.venv/bin/python -m pytest -q -n $(JOBS) --dist worksteal --ignore=tests/parity $(PYTEST)
+
+test-python: .venv/test.stamp ## the same with the recorder in plain Python, which is what its machine code is measured by
+	TENFOLD_NATIVE=0 .venv/bin/python -m pytest -q -n $(JOBS) --dist worksteal --ignore=tests/parity $(PYTEST)
 
 parity: .venv-parity/stamp ## compare with PyTorch 2.13 itself, and write docs/parity.md
 	.venv-parity/bin/python tests/parity/run.py --jobs $(JOBS)

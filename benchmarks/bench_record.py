@@ -1,7 +1,7 @@
 """`make bench-record`: what recording costs in Python, beside PyTorch when it is installed.
 
 Hit path: tenfold runs under `tenfold.debug.record_only()`, where a program that has run once gives its results again
-without computing, so what is timed is Python: operations, look-ups, flushes. PyTorch runs whole, on sizes where
+without computing, so what is timed is the recorder: operations, look-ups, flushes; first in plain Python, then as machine code. PyTorch runs whole, on sizes where
 arithmetic takes no time. First visits compute for real, in both. The sides alternate, and the best round of each
 counts: a busy machine only ever adds time."""
 
@@ -118,7 +118,7 @@ def row(title, unit, target, best, units=1):
     figures = {name: 1e6 * seconds / units for name, seconds in best.items()}
     shown = [f"{figures[name]:10.2f}" if name in figures else f"{'-':>10s}" for name in SIDES]
     ratio = f"{figures['torch'] / figures['tenfold']:8.2f}" if len(figures) == 2 else f"{'-':>8s}"
-    print(f"{title:44s} {shown[0]} {shown[1]} {ratio}   {unit}; {target}", flush=True)
+    print(f"{title:44s} {shown[0]:>16s} {shown[1]} {ratio}   {unit}; {target}", flush=True)
     return {"title": title, "unit": unit, "target": target, **figures}
 
 
@@ -135,18 +135,26 @@ def main(argv=None):
     modules = candidates()
     versions = ", ".join(f"{name} {module.__version__}" for name, module in modules.items())
     print(f"Python {sys.version.split()[0]}; {versions}; best of {args.rounds} rounds, one thread")
-    print(f"{'':44s} {'tenfold':>10s} {'PyTorch':>10s} {'ratio':>8s}")
+    rows = table(args, modules, "tenfold (Python)")
+    if "tenfold" in modules and modules["tenfold"].debug.native():
+        rows |= {f"native {name}": found for name, found in table(args, modules, "tenfold (native)").items()}
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return 0
+
+
+def table(args, modules, title):
+    """Prints and returns the rows, for the recorder as it is now."""
+    print(f"{'':44s} {title:>16s} {'PyTorch':>10s} {'ratio':>8s}")
     rows = {}
     for workload, (title, unit, units, target) in HIT.items():
         if args.only in (None, workload):
             rows[workload] = row(title, unit, target, hit_path(workload, modules, args.rounds), units)
     if args.only in (None, "first_visit"):
         rows["first_visit"] = row(*FIRST["first_visit"], first_visits(modules, args.rounds))
-    if args.only in (None, "first_step"):
+    if args.only in (None, "first_step") and "native" not in title:  # it is not native yet in a process that begins
         rows["first_step"] = row(*FIRST["first_step"], first_steps(modules, max(3, args.rounds // 8)))
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
-    return 0
+    return rows
 
 
 if __name__ == "__main__":

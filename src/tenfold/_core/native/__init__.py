@@ -5,6 +5,8 @@ imports is the translation; `api.py` what translated code calls; `objects.py` ho
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from .. import config
 
 _begun = False
@@ -25,12 +27,17 @@ def _install() -> None:
     from ..backends.cpu import jit
     from .install import install
 
-    try:
+    with suppress(jit.Leaving):  # Python's functions are still there, also where this fails
         install()
-    except jit.Leaving:
-        pass
-    except (
-        Exception
-    ):  # a mistake of the translation's is no reason to stop a program: Python's functions are still there
-        if config.VERIFY:
-            raise
+
+
+def native() -> bool:
+    """Has the recorder translated now. Returns whether it is machine code: not without llvmlite, on a Python whose objects
+    lie in memory in another way than is known, or with TENFOLD_NATIVE=0."""
+    global _begun
+    if not config.NATIVE:
+        return False
+    _begun = True
+    from .install import install
+
+    return install()
