@@ -230,25 +230,23 @@ class Walk:
         self.nodes = self.flushes = self.hits = self.misses = self.planned = self.edges = 0
 
 
-class _Threads(threading.local):
-    def __init__(self):
-        self.walk = Walk()
-
-
-tls = _Threads()
-
-
 def _nothing() -> None:
     pass
 
 
-swapped: Callable[[], None] = _nothing  # set by native/: its memory of a thread's walk is out of date
+swapped: Callable[[], object] = _nothing  # set by native/: what it remembers of a thread's walk is out of date
 
 
-def swap(w: Walk) -> None:
-    """This thread goes on with another walk."""
-    tls.walk = w
-    swapped()
+class _Threads(threading.local):
+    def __init__(self):
+        self.walk = Walk()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        swapped()
+
+
+tls = _Threads()
 
 
 def counts(items: list) -> list[int]:

@@ -13,20 +13,7 @@ from ..ir.shapes import Layout, contiguous_strides, layout
 from ..ir.special import ENTRY, WRITE, ZEROS
 from . import flush as flushing
 from .flush import flush
-from .handle import (
-    Memory,
-    Storage,
-    Tensor,
-    Value,
-    Walk,
-    fresh,
-    is_leaf_handle,
-    layout_of,
-    placed,
-    requires_grad,
-    swap,
-    tls,
-)
+from .handle import Memory, Storage, Tensor, Value, Walk, fresh, is_leaf_handle, layout_of, placed, requires_grad, tls
 from .walk import _entry_value, place, relayout, special, view
 
 READS = (
@@ -50,10 +37,10 @@ class Outside:
 
     def __enter__(self):
         self.before = tls.walk
-        swap(self.walk)
+        tls.walk = self.walk
 
     def __exit__(self, *error):
-        swap(self.before)
+        tls.walk = self.before
 
 
 class Level:

@@ -12,7 +12,7 @@ from ..ir.graph import Graph
 from ..ir.operation import TENSOR, Operation, Spec, Vjp, fill
 from ..ir.shapes import Layout
 from ..ir.special import CAST, ENTRY, RELAYOUT, SUM_TO
-from .handle import Tensor, Value, Walk, fresh, layout_of, swap, tls
+from .handle import Tensor, Value, Walk, fresh, layout_of, tls
 from .walk import edge, resolve, special
 
 
@@ -32,7 +32,7 @@ def trace(
     nested (None for a single tensor)."""
     w = Walk(body=True)
     outer = tls.walk
-    swap(w)
+    tls.walk = w
     try:
         out = body([_argument(w, lay) for lay in lays])
         tree, handles = flatten_tree(out)
@@ -44,7 +44,7 @@ def trace(
             low.graph.consts[i] = w.scalars[p]
         low.graph.scalars = {}
     finally:
-        swap(outer)
+        tls.walk = outer
     return low.graph.pruned(results), results, layouts, None if tree is TENSOR else tree
 
 
