@@ -267,18 +267,24 @@ class Block:
 
 
 class GroupPlan:
-    """The blocks of one param group, and what must still be true for them to serve another step."""
+    """The blocks of one param group, and what must still be true for them to serve another step.
 
-    __slots__ = ("blocks", "grad_types", "group", "params", "rest")
+    A block whose parameters have no gradient in a step (a layer that was not used) sits it out."""
+
+    __slots__ = ("all", "blocks", "grad_types", "group", "params", "rest")
 
     def __init__(self, group: dict, params: list, grad_types: list[type], blocks: list[Block]) -> None:
         self.group = group
         self.params = params
         self.grad_types = grad_types  # None's where there is no gradient; empty if the plan is for one step only
+        self.all = blocks
+        self.use(blocks)
+
+    def use(self, blocks: list[Block]) -> None:
+        """Let these blocks take part in the step."""
         self.blocks = blocks
-        # those without a gradient
         taken = {id(p) for block in blocks for p in block.keys}
-        self.rest = [p for p in params if id(p) not in taken]
+        self.rest = [p for p in self.params if id(p) not in taken]  # those without a gradient
 
     def forget_grads(self, group: dict) -> bool:
         """Forget the gradients where they are still together; False where they are not."""
@@ -299,13 +305,25 @@ class GroupPlan:
         params = group["params"]
         if group is not self.group or len(params) != len(self.params) or not all(map(is_, params, self.params)):
             return False
-        if self.grad_types and all([block.take_together() for block in self.blocks]):
-            return not any([p.grad is not None for p in self.rest])
-        grads = [p.grad for p in params]
-        if list(map(type, grads)) != self.grad_types:
+        if not self.grad_types:
             return False
-        for block in self.blocks:
-            block.take(grads)
+        if all([block.take_together() for block in self.blocks]):
+            if not any([p.grad is not None for p in self.rest]):
+                return True
+        grads = [p.grad for p in params]
+        types = list(map(type, grads))
+        blocks = [block for block in self.all if any([grads[i] is not None for i in block.index])]
+        expected = [type(None)] * len(params)
+        for block in blocks:
+            for i in block.index:
+                expected[i] = self.grad_types[i]
+        if types != expected:
+            return False
+        if len(blocks) != len(self.blocks) or not all(map(is_, blocks, self.blocks)):
+            self.use(blocks)
+        for block in blocks:
+            if not block.take_together():
+                block.take(grads)
         return True
 
 

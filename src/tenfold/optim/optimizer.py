@@ -221,7 +221,7 @@ class Optimizer:
         if getattr(self.state, "watch", None) is not self._watch:
             self.state = States(self._watch, self.state)
         for plan in self._plans:
-            for block in plan.blocks:
+            for block in plan.all:
                 for state in block.states:
                     state.show_counters()
         self._plans = []
