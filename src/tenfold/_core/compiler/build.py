@@ -27,6 +27,7 @@ INLINE = frozenset(
     (0, 1, 2, 3, 4, 8, -1, -2, 0.5, -0.5, 0.25, 10)
 )  # known numbers that kernels contain; the others are data
 ALIGNMENT = 64
+SQUARE = 6  # elements along both loops from which reading in squares pays
 
 
 @dataclass
@@ -619,8 +620,12 @@ class Nest:
         dims = [d for d in range(n) if self.domain[d] != 1]
         if not dims:
             return self._made([1], ["k" if not self.axes else "r"], [(0,)] * len(self.accesses))
-        best = max(dims, key=lambda d: (sum([_reach(self.domain, s) for _, s, *_ in self.accesses if s[d] == 1]), d))
+        gaps = {d: self._with_gaps(d) for d in dims}
+        best = max(dims, key=lambda d: (-gaps[d][0], self._in_line(d), d))
         rest = [d for d in dims if d != best]
+        squares = gaps[best][1]
+        if squares is not None:  # they are read along this dim: its loop comes next to the vector loop
+            rest.sort(key=lambda d: d == squares)
         order = [d for d in rest if d not in self.axes] + [d for d in rest if d in self.axes] + [best]
         sizes = [self.domain[d] for d in order]
         kinds = ["r" if d in self.axes else "k" for d in order]
@@ -635,13 +640,39 @@ class Nest:
             i -= 1
         return self._made(sizes, kinds, [tuple(s) for s in strides])
 
+    def _in_line(self, d: int) -> int:
+        """How many elements lie side by side along a dim."""
+        return sum([_reach(self.domain, s) for _, s, *_ in self.accesses if s[d] == 1])
+
+    def _with_gaps(self, d: int) -> tuple[int, int | None]:
+        """What a vector loop over a dim costs where elements do not lie side by side along it; and the dim along which they
+        do, of most of those that can be read in squares. Kernels with reductions cost nothing: they have other reasons."""
+        if self.axes:
+            return 0, None
+        written = {a for _, a in self.stores}
+        cost, squares = 0, [0] * len(self.domain)
+        for i, (_, s, taken, *_) in enumerate(self.accesses):
+            if s[d] in (0, 1):
+                continue
+            reach = _reach(self.domain, s)
+            along = next((e for e, t in enumerate(s) if t == 1 and self.domain[e] >= SQUARE), None)
+            if i in written or taken or along is None or self.domain[d] < SQUARE:
+                cost += 4 * reach
+            else:
+                cost += reach
+                squares[along] += reach
+        return cost, max(range(len(squares)), key=squares.__getitem__) if any(squares) else None
+
     def _made(self, sizes, kinds, strides) -> KernelStep:
         written = {a for _, a in self.stores} | ({a for _, _, a in self.folds} if kinds[-1] == "k" else set())
+        squares = len(kinds) > 1 and "r" not in kinds and min(sizes[-2:]) >= SQUARE
         accesses, placed = [], []
         for i, ((p, _, taken, stride, rows), s) in enumerate(zip(self.accesses, strides)):
             if sizes[-1] == 1 and i in written:
                 s = (*s[:-1], 1)
             inner = "splat" if s[-1] == 0 else "unit" if s[-1] == 1 else "strided"
+            if inner == "strided" and squares and s[-2] == 1 and not taken and i not in written:
+                inner = "turned"
             if i in written and inner == "splat":
                 raise Uncompilable("a write of many elements to one place")
             accesses.append(Access(name_of(p.dtype), inner, taken))

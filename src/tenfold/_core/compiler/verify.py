@@ -113,7 +113,8 @@ def _kernel(s: KernelStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:
     require_that(used == set(range(len(k.accesses))), "an access that is not used")
     for i, (access, (b, offset, strides, stride, rows)) in enumerate(zip(k.accesses, s.placed)):
         require_that(len(strides) == len(s.sizes), f"strides {strides} for loops {s.sizes}")
-        right = {"splat": strides[-1] == 0, "unit": strides[-1] == 1, "strided": True}[access.inner]
+        turned = strides[-2:-1] == (1,)
+        right = {"splat": strides[-1] == 0, "unit": strides[-1] == 1, "strided": True, "turned": turned}[access.inner]
         require_that(right, f"{access} with strides {strides}")
         shape, by = list(s.sizes), list(strides)
         if i in folded:

@@ -59,8 +59,9 @@ def name_of(dtype: np.dtype) -> str:
 
 @dataclass(frozen=True)
 class Access:
-    """How an array is read or written: its dtype, how it goes along the vector loop ("splat", "unit" or "strided"), and
-    whether rows of it are taken by number."""
+    """How an array is read or written: its dtype, how it goes along the vector loop ("splat", "unit" or "strided"; "turned":
+    strided there, and unit along the loop around it, so that squares of it are read at once), and whether rows of it are
+    taken by number."""
 
     dtype: str
     inner: str
@@ -144,7 +145,11 @@ def _verify(k: Kernel) -> None:
     require_that(k.loops and set(k.loops) <= set("kr"), f"loops {k.loops!r}")
     known = set(NAMES.values())
     for a in k.accesses:
-        require_that(a.dtype in known and a.inner in ("splat", "unit", "strided"), f"access {a}")
+        require_that(a.dtype in known and a.inner in ("splat", "unit", "strided", "turned"), f"access {a}")
+        require_that(
+            a.inner != "turned" or (k.loops[1:] and "r" not in k.loops and not a.taken),
+            f"access {a} in loops {k.loops}",
+        )
     dtypes: list[str] = []
     for n, s in enumerate(k.body):
         require_that(s.dtype in known, f"%{n} is of dtype {s.dtype}")
@@ -170,6 +175,7 @@ def _verify(k: Kernel) -> None:
         require_that(access.dtype == dtypes[v] and not access.taken, f"a{a} = %{v}, of {dtypes[v]} into {access}")
     for v, a in k.stores:
         require_that(k.accesses[a].inner != "splat", f"a{a} = %{v} is a write of many elements to one place")
+        require_that(k.accesses[a].inner != "turned", f"a{a} = %{v} is a write in squares")
     for op, v, a in k.folds:
         require_that(op in FOLDS and _kind(dtypes[v]) in FOLDS[op], f"a{a} {op}= %{v}")
         require_that("r" in k.loops, f"a{a} {op}= %{v}, and no loop is reduced")

@@ -78,7 +78,10 @@ class Maker:
         return len(self.body) - 1
 
     def access(self, d, inner=None, taken=False):
-        self.accesses.append(Access(d, inner or self.rng.choice(("splat", "unit", "strided")), taken))
+        kinds = ("splat", "unit", "strided") + ("turned",) * (
+            set(self.loops[1:]) == {"k"} == set(self.loops[:1]) and not taken
+        )
+        self.accesses.append(Access(d, inner or self.rng.choice(kinds), taken))
         return len(self.accesses) - 1
 
     def load(self, d, inner=None):
@@ -131,10 +134,12 @@ def placed(rng, kernel, sizes, wrong=False):
             for d in range(len(sizes) - 1):
                 strides[d] = int(rng.choice((-7, -1, 0, 1, 3, 20)))
         if a not in folded or kernel.loops[-1] == "k":
-            if access.inner != "strided":
+            if access.inner in ("splat", "unit"):
                 strides[-1] = int(access.inner == "unit")
             elif a not in written:
                 strides[-1] = int(rng.choice((-3, -1, 2, 5)))
+                if access.inner == "turned":
+                    strides[-2] = 1
         elif access.inner == "unit":
             strides[-1] = 1
         else:
@@ -196,6 +201,21 @@ def test_every_function(native, d, half):
         m.store(m.let(op, (x, y)[: OPERATIONS[op][0]], d), "unit")
     kernel = m.kernel()
     agree(native, kernel, [placed(rng, kernel, [n]) for n in (1, 17, 1000)], ulps=3)
+
+
+@pytest.mark.parametrize("d", DTYPES)
+def test_what_is_turned(native, d):
+    """Squares, and parts of them, of arrays that are read across."""
+    rng = np.random.default_rng(DTYPES.index(d))
+    for loops_ in ("kk", "kkk"):
+        m = Maker(random.Random(d), loops_)
+        x, y = m.load(d, "turned"), m.load("f32", "turned")
+        m.store(x)
+        m.store(m.let("neg", (y,), "f32"))
+        m.store(m.load(d, "strided"), "strided")
+        kernel = m.kernel()
+        sizes = itertools.product((1, 15, 16, 17, 40), (0, 1, 16, 21, 50))
+        agree(native, kernel, [placed(rng, kernel, [2, a, b][-len(loops_) :]) for a, b in sizes])
 
 
 # --- every reduction --------------------------------------------------------------------------------------------
@@ -291,6 +311,9 @@ MALFORMED = {
     "a fold that there is not": Kernel("r", (A, B), (LOAD,), (), (("mean", 0, 1),)),
     "a sum of bools": Kernel("r", (Access("bool", "unit"), Access("bool", "splat")),
                              (Statement("load", (), "bool", 0),), (), (("sum", 0, 1),)),
+    "a write in squares": Kernel("kk", (A, Access("f32", "turned")), (LOAD,), ((0, 1),), ()),
+    "squares of one loop": Kernel("k", (Access("f32", "turned"), A), (LOAD,), ((0, 1),), ()),
+    "squares of a reduced loop": Kernel("rk", (Access("f32", "turned"), A), (LOAD,), (), (("sum", 0, 1),)),
     "a row by a float": Kernel("k", (A, Access("f32", "splat", True), A),
                                (LOAD, Statement("take", (0,), "f32", 1)), ((1, 2),), ()),
 }  # fmt: skip

@@ -258,6 +258,9 @@ class Render(Writer):
             first.append(self.let(f"getelementptr i8, ptr {p}, i64 {o}"))
         outer = [d for d in range(n - 1) if k.loops[d] == "k"]
         reduced = [d for d in range(n - 1) if k.loops[d] == "r"]
+        if any(access.inner == "turned" for access in k.accesses):
+            self.nest(outer[:-1], first, self.squares)
+            return
         self.nest(outer, first, lambda here: self.inside(reduced, here))
 
     def nest(self, dims: list[int], here: list[str], body) -> None:
@@ -344,6 +347,65 @@ class Render(Writer):
             self.gather_up(sums, totals)
 
         self.loop("0", self.sizes[d], PART, part)
+
+    def squares(self, here: list[str]) -> None:
+        """The two innermost loops in squares: what is turned is read along the outer one, and lies in its rows then."""
+        k = self.kernel
+        d, vector = len(k.loops) - 2, len(k.loops) - 1
+        turned = [a for a, access in enumerate(k.accesses) if access.inner == "turned"]
+        kinds = {a: vec(k.accesses[a].dtype if k.accesses[a].dtype != "bool" else "u8") for a in turned}
+        held = {a: f"%square{a}" for a in turned}
+        self.slots += [f"  {held[a]} = alloca [{LANES} x {kinds[a]}], align 128" for a in turned]
+
+        def square(i: str, j: str) -> None:
+            for a in turned:
+                self.turn(here[a], a, i, j, held[a])
+
+            def row(n: str) -> None:
+                at = []
+                for a, (p, s) in enumerate(zip(here, self.strides)):
+                    if a in held:
+                        at.append(
+                            self.let(f"getelementptr {kinds[a]}, ptr {held[a]}, i64 {self.let(f'sub i64 {n}, {i}')}")
+                        )
+                    else:
+                        at.append(self.let(f"getelementptr i8, ptr {p}, i64 {self.let(f'mul i64 {n}, {s[d]}')}"))
+                self.body(at, j, self.sizes[vector], [])
+
+            self.loop(i, self.at_most(i, LANES, self.sizes[d]), 1, row)
+
+        self.loop(
+            "0", self.sizes[d], LANES, lambda i: self.loop("0", self.sizes[vector], LANES, lambda j: square(i, j))
+        )
+
+    def turn(self, p: str, a: int, i: str, j: str, to: str) -> None:
+        """A square of an access from (i, j) on, its rows and columns exchanged. What lies outside is not read."""
+        d = self.kernel.accesses[a].dtype
+        m = "u8" if d == "bool" else d
+        t = vec(m)
+        mask = self.mask(i, self.sizes[-2])
+        last = self.let(f"sub i64 {self.sizes[-1]}, 1")
+        p = self.let(f"getelementptr {SCALAR[m]}, ptr {p}, i64 {i}")
+        rows = []
+        for lane in range(LANES):
+            at = self.let(f"add i64 {j}, {lane}")
+            at = self.let(f"select i1 {self.let(f'icmp slt i64 {at}, {last}')}, i64 {at}, i64 {last}")
+            at = self.let(f"mul i64 {at}, {self.strides[a][-1]}")
+            rows.append(self.masked_load(self.let(f"getelementptr i8, ptr {p}, i64 {at}"), mask, m))
+        half = LANES // 2
+        orders = [
+            ", ".join(f"i32 {start + n // 2 + LANES * (n % 2)}" for n in range(LANES)) for start in (0, half)
+        ]  # by turns from two vectors
+        for _ in range(LANES.bit_length() - 1):
+            rows = [
+                self.let(f"shufflevector {t} {x}, {t} {y}, <{LANES} x i32> <{order}>")
+                for x, y in zip(rows[:half], rows[half:])
+                for order in orders
+            ]
+        for n, row in enumerate(rows):
+            self.put(
+                f"store {t} {row}, ptr {self.let(f'getelementptr {t}, ptr {to}, i64 {n}')}, align {BYTES[m] * LANES}"
+            )
 
     def at_most(self, start: str, step: int, end: str) -> str:
         """min(start + step, end)"""
@@ -480,6 +542,8 @@ class Render(Writer):
             value = self.let(f"shufflevector {t} {one}, {t} poison, <{LANES} x i32> zeroinitializer")
         elif access.inner == "unit":
             value = self.masked_load(self.place(p, a, j), mask, m)
+        elif access.inner == "turned":
+            value = self.let(f"load {t}, ptr {p}, align {BYTES[m] * LANES}")
         else:
             value = self.gather(self.lanes_of(self.place(p, a, j), self.strides[a][-1]), mask, m)
         return self.let(f"icmp ne {t} {value}, zeroinitializer") if d == "bool" else value

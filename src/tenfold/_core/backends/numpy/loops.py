@@ -56,7 +56,8 @@ class _Run:
             entry, offset = next(numbers), next(numbers)
             strides = [next(numbers) for _ in range(n)]
             stride, rows = (next(numbers), next(numbers)) if access.taken else (0, 1)
-            inner = {"splat": strides[-1] == 0, "unit": strides[-1] == 1, "strided": True}
+            turned = strides[-2:-1] == [1]
+            inner = {"splat": strides[-1] == 0, "unit": strides[-1] == 1, "strided": True, "turned": turned}
             if not inner[access.inner]:
                 raise ValueError(f"stride {strides[-1]} of an access that is {access.inner}")
             self.places.append((table[entry], offset, strides, stride, rows))
