@@ -99,9 +99,9 @@ class _Plain:
         if isinstance(s, KernelStep):
             return loops.run(s.kernel, s.row(), table)
         if isinstance(s, ProductStep):
-            a, b, c = [_placed(p, table) for p in s.places]
+            a, b, c, *start = [_placed(p, table) for p in s.places]
             with np.errstate(all="ignore"):
-                c[...] = a @ b
+                c[...] = sum(start, a @ b)
         elif isinstance(s, ConvolutionStep):
             convolve(s.kernel, *[_placed(p, table) for p in (s.x, s.w, s.y)], *s.geometry)
         elif isinstance(s, ScatterStep):

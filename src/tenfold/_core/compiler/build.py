@@ -20,6 +20,7 @@ from ..ir.graph import Graph
 from ..ir.loops import Access, Kernel, Statement, name_of
 from ..ir.sizes import is_unknown
 from . import split
+from .begin import begin_products
 from .expand import Call, Expansion, Uncompilable
 from .group import Group, base_of, fuses, group, is_read, is_source
 
@@ -77,10 +78,10 @@ class CallStep:
 
 @dataclass
 class ProductStep:
-    """C = A B [+ bias], batched: see backends/cpu/matmul.py for the row."""
+    """C = A B, or start + A B, batched: see backends/cpu/matmul.py for the row."""
 
     dtype: str
-    places: list  # of A, B, C
+    places: list  # of A, B, C, and of the start, if there is one, which has the shape of C
     shape: tuple  # batch..., M, N
     inner: int
     scratch: list[Buffer]  # for each thread, in consecutive entries of the table
@@ -202,6 +203,7 @@ class Builder:
         self.recipe.buffers.append(Buffer("status", 0))
         self.scalars = self._buffer("scalars")
         wanted = [self._kept(self.expansion.values[r]) for r in results]
+        begin_products(self.expansion.arrays, self._needed(wanted), wanted)
         nodes = self._needed(wanted)
         self.recipe.exact = {
             a.extra[0]
@@ -379,10 +381,11 @@ class Builder:
         self.recipe.steps.append(CallStep(call, operands, results))
 
     def _product(self, node: Node) -> None:
-        a, b = [self.place(x) for x in node.args]
+        a, b, *start = [self.place(x) for x in node.args]
         c = self.place(node)
         d, inner = name_of(node.dtype), node.args[0].shape[-1]
-        step = ProductStep(d, [a, b, c], node.shape, inner, [])
+        start = [Place(p.buffer, p.offset, spread(p.shape, p.strides, c.shape), c.shape, p.dtype) for p in start]
+        step = ProductStep(d, [a, b, c, *start], node.shape, inner, [])
         nbytes = self.computed(partial(scratch_bytes, d), *node.shape[-2:], inner)
         self._scratch(step.scratch, nbytes, split.product_work(step))
         self.recipe.steps.append(step)
@@ -558,10 +561,7 @@ class Nest:
 
     def spread(self, shape: tuple, strides: tuple) -> tuple:
         """Strides over the domain of an array that broadcasts to it."""
-        pad = len(self.domain) - len(shape)
-        return (0,) * pad + tuple(
-            0 if n == 1 and self.domain[pad + i] != 1 else s for i, (n, s) in enumerate(zip(shape, strides))
-        )
+        return spread(shape, strides, self.domain)
 
     def value(self, x: Node, trailing: int = 0) -> int:
         """The value of an operand: computed here, a known number, or loaded. It has no part in so many trailing dims."""
@@ -679,6 +679,14 @@ class Nest:
             placed.append((p.buffer, p.offset, s, stride, rows))
         kernel = Kernel("".join(kinds), tuple(accesses), tuple(self.body), tuple(self.stores), tuple(self.folds))
         return KernelStep(kernel, sizes, placed)
+
+
+def spread(shape: tuple, strides: tuple, domain: tuple) -> tuple:
+    """Strides over a domain of an array that broadcasts to it."""
+    pad = len(domain) - len(shape)
+    return (0,) * pad + tuple(
+        0 if n == 1 and domain[pad + i] != 1 else s for i, (n, s) in enumerate(zip(shape, strides))
+    )
 
 
 def _reach(sizes, strides) -> int:

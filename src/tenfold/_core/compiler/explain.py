@@ -271,7 +271,7 @@ def _step(number: int, step, g, parts: Parts, builder: TracedBuilder, holds: dic
         made.kind, made.does = "product", "matmul"
         made.over = "×".join(map(str, [*batch, m, n])) + f" of {step.inner}"
         made.flops = 2 * math.prod(step.shape) * step.inner
-        made.reads = sum(_distinct(p.shape, p.strides) * p.dtype.itemsize for p in step.places[:2])
+        made.reads = sum(_distinct(p.shape, p.strides) * p.dtype.itemsize for n, p in enumerate(step.places) if n != 2)
         made.writes = math.prod(step.shape) * step.places[2].dtype.itemsize
     elif isinstance(step, ConvolutionStep):
         made.kind, made.does = "convolution", CONVOLUTIONS[step.kernel]

@@ -334,12 +334,11 @@ def product(s: ProductStep) -> tuple:
     if len(batch) > 2:
         return _looped(s, batch, strides)
     pad = [1] * (2 - len(batch))
-    a, b, c = s.places
     m, n = s.shape[-2:]
     row = dict.fromkeys(matmul.ROW, 0)
     row |= {"bias": -1, "scratch": s.scratch[0].entry, "m": m, "n": n, "k": s.inner}
     row |= dict(zip(("batch1", "batch2"), [*pad, *batch]))
-    for x, p, by in zip("abc", (a, b, c), strides):
+    for x, p, by in zip(matmul.OPERANDS, s.places, strides):
         row |= {x: p.buffer.entry, f"{x}_off": p.offset, f"{x}_row": p.strides[-2], f"{x}_col": p.strides[-1]}
         row |= dict(zip((f"{x}_batch1", f"{x}_batch2"), [0] * len(pad) + by))
     address = library(lambda: matmul.module(s.dtype), f"gemm_{s.dtype}")

@@ -99,10 +99,10 @@ def product(s: ProductStep, row: dict[str, int]) -> Split | None:
         return None
     many = max(("batch1", "batch2"), key=lambda b: row[b])
     if row[many] >= FEWEST:
-        return _of_row(matmul.ROW, row, work, many, 1, {f"{x}_off": row[f"{x}_{many}"] for x in "abc"})
+        return _of_row(matmul.ROW, row, work, many, 1, {f"{x}_off": row[f"{x}_{many}"] for x in matmul.OPERANDS})
     ways = {
-        "m": {"a_off": row["a_row"], "c_off": row["c_row"]},
-        "n": {"b_off": row["b_col"], "c_off": row["c_col"]},
+        "m": {"a_off": row["a_row"], "c_off": row["c_row"], "bias_off": row["bias_row"]},
+        "n": {"b_off": row["b_col"], "c_off": row["c_col"], "bias_off": row["bias_col"]},
     }
     upright = row["n"] == 1 or (row["c_row"] == 1 and row["c_col"] != 1 and row["m"] != 1)
     down, across, step = ("n", "m", row["a_row"]) if upright else ("m", "n", row["b_col"])

@@ -143,14 +143,15 @@ def _call(s: CallStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:
 
 
 def _product(s: ProductStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:
-    a, b, c = s.places
+    a, b, c, *start = s.places
     for p in s.places:
         _number_or_inside(p, r)
         require_that(loops.name_of(p.dtype) == s.dtype, f"a product in {s.dtype} of {p}")
     require_that(c.shape == s.shape and a.shape[-1] == b.shape[-2] == s.inner, "a product's sizes")
     enough = scratch_bytes(s.dtype, *s.shape[-2:], s.inner)
     require_that(all(b.nbytes >= enough for b in s.scratch), "a product's scratch is too small")
-    return [a.buffer, b.buffer], [c.buffer, *s.scratch]
+    require_that(all(p.shape == c.shape for p in start), "what a product begins with")
+    return [p.buffer for p in (a, b, *start)], [c.buffer, *s.scratch]
 
 
 def _convolution(s: ConvolutionStep, r: Recipe) -> tuple[list[Buffer], list[Buffer]]:

@@ -8,7 +8,7 @@ A node is an array: shape, NumPy dtype, and how it comes about:
     map       a scalar operation on every element of the operands, which broadcast
     reduce    sum, prod, max or min over the axes in `extra`, which the result does not have
     view      the operand's elements in another shape: a strided read of its contiguous memory
-    matmul    products of matrices, (B..., M, K) and (B..., K, N)
+    matmul    products of matrices, (B..., M, K) and (B..., K, N); with a third operand, which broadcasts, added to that
     conv      a two-dimensional convolution of the operands, or its gradient by one of them (`op`, as the kernels are called);
               `extra` is (stride, padding, dilation, groups)
     take      rows of the first operand by the integers of the second: out[i..., j...] = x[index[i...], j...]
@@ -240,6 +240,10 @@ class Arrays:
     def reshape(self, x: Node, shape: tuple) -> Node:
         return self.view(x, shape, contiguous(shape))
 
+    def forget(self) -> None:
+        """Nodes have been given other operands: what is made from here on is new."""
+        self._known.clear()
+
     def text(self) -> str:
         return "\n".join(map(repr, self.nodes))
 
@@ -434,11 +438,13 @@ def _view(n: Node) -> None:
 
 
 def _matmul(n: Node) -> None:
-    a, b = n.args
+    a, b, *start = n.args
     require_that(a.dtype == b.dtype == n.dtype and n.dtype.kind == "f", f"a product's dtypes: {n}")
+    require_that(all(x.dtype == n.dtype for x in start) and len(start) <= 1, f"what a product begins with: {n}")
     require_that(min(len(a.shape), len(b.shape)) >= 2 and a.shape[-1] == b.shape[-2], f"a product's operands: {n}")
     batch = broadcast_shapes([a.shape[:-2], b.shape[:-2]])
     require_that(n.shape == (*batch, a.shape[-2], b.shape[-1]), f"a product's shape: {n}")
+    require_that(broadcast_shapes([n.shape, *[x.shape for x in start]]) == n.shape, f"what a product begins with: {n}")
 
 
 def _take(n: Node) -> None:

@@ -65,13 +65,21 @@ PRODUCTS = [
 @pytest.mark.parametrize("shapes", PRODUCTS, ids=str)
 def test_products(cut_all, shapes, dtype):
     a, b = tensors(*shapes, dtype=dtype)
+    row, column, whole = (
+        torch.randn(b.shape[-1]).to(dtype),
+        torch.randn(a.shape[-2], 1).to(dtype),
+        torch.randn_like(a @ b),
+    )
     same_for_any_count(lambda: [a @ b, a.mT.contiguous().mT @ b, a @ b.mT.contiguous().mT, (b.mT @ a.mT).mT + 1])
+    same_for_any_count(
+        lambda: [(a @ b) + row, (a @ b + whole).exp(), (b.mT @ a.mT).mT + column, a @ b + whole + (-a) @ b]
+    )
 
 
 CONVOLUTIONS = [
     ((5, 4, 9, 11), (6, 4, 3, 3), {"padding": 1}), ((1, 33, 9, 9), (40, 33, 3, 3), {"stride": 2}),
     ((3, 12, 10, 10), (12, 1, 3, 3), {"groups": 12, "padding": 1}), ((1, 12, 10, 10), (24, 3, 3, 3), {"groups": 4}),
-    ((6, 1, 12, 12), (17, 1, 5, 5), {"dilation": 2}), ((2, 17, 8, 8), (1, 17, 3, 3), {"padding": 2}),
+    ((24, 5, 8, 8), (7, 5, 4, 4), {"stride": 2, "padding": 1}), ((6, 1, 12, 12), (17, 1, 5, 5), {"dilation": 2}), ((2, 17, 8, 8), (1, 17, 3, 3), {"padding": 2}),
 ]  # fmt: skip
 
 
