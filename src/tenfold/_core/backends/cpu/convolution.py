@@ -46,7 +46,9 @@ from .tiles import (
     declarations,
     host_registers,
     lane_mask,
+    load_masked,
     load_spaced,
+    store_masked,
     tile_for,
     tiles,
 )
@@ -197,11 +199,31 @@ def _correlate(t: Tile) -> str:
         corner = f.at("%target", t.kind, f.mul(n, r["target_batch"]), f.mul(start, r["target_row"]))
         to = {"b": f.choose(g.direct, in_place, copies, "ptr"), "c": f.choose(flat, corner, result, "ptr")}
         strip_product(f, t, g, to | {"c_row": c_row, "table": table, "biases": biases}, f.mul(rows, g.cols), has_bias)
-        with f.unless(flat), f.loop(0, features) as m, f.loop(0, rows) as i, f.loop(0, g.cols) as j:
-            source = f.at(result, t.kind, f.mul(m, positions), f.add(f.mul(i, g.cols), j))
+        with f.unless(flat), f.loop(0, features) as m, f.loop(0, rows) as i:
+            source = f.at(result, t.kind, f.mul(m, positions), f.mul(i, g.cols))
             target = f.at(corner, t.kind, f.mul(m, r["target_channel"]), f.mul(i, r["target_row"]))
-            f.store(t.kind, f.load(t.kind, source), f.at(target, t.kind, f.mul(j, r["target_col"])))
+            _spread(f, t, source, target, r["target_col"], g.cols)
     return f.text()
+
+
+def _spread(f: Function, t: Tile, source: str, target: str, step: Number, count: Number) -> None:
+    """Copies contiguous elements to places that are a step apart, as input gradients of strided convolutions have them."""
+    single, double = (f.compare("eq", step, each) for each in (1, 2))
+    half = t.lanes // 2
+    every = ", ".join(f"i1 {int(i % 2 == 0)}" for i in range(t.lanes))
+    apart = ", ".join(f"i32 {i // 2}" for i in range(t.lanes))
+    with f.when(single), f.loop(0, count, t.lanes) as j:
+        mask = lane_mask(f, t.lanes, f.sub(count, j))
+        values = load_masked(f, t.dtype, t.lanes, f.at(source, t.kind, j), mask)
+        store_masked(f, t.dtype, t.lanes, values, f.at(target, t.kind, j), mask)
+    with f.when(double), f.loop(0, count, half) as j:
+        left = f.mul(2, f.sub(count, j))
+        mask = f.op(f"and <{t.lanes} x i1> {lane_mask(f, t.lanes, left)}, <{every}>")
+        values = load_masked(f, t.dtype, t.lanes, f.at(source, t.kind, j), lane_mask(f, t.lanes, f.sub(count, j)))
+        values = f.op(f"shufflevector {t.vector} {values}, {t.vector} poison, <{t.lanes} x i32> <{apart}>")
+        store_masked(f, t.dtype, t.lanes, values, f.at(target, t.kind, f.mul(2, j)), mask)
+    with f.unless(f.either(single, double)), f.loop(0, count) as j:
+        f.store(t.kind, f.load(t.kind, f.at(source, t.kind, j)), f.at(target, t.kind, f.mul(j, step)))
 
 
 def _weight_gradient(t: Tile) -> str:
