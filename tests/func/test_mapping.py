@@ -77,6 +77,8 @@ FUNCTIONS = {
     "joins": lambda x: torch.cat([x, torch.stack([x.sum(), x.max()])]),
     "where": lambda x: torch.where(x > 0, x, x.exp()).masked_fill(x > 1, 7.0),
     "complex": lambda x: torch.view_as_real(torch.view_as_complex(x.reshape(2, 2)) * 1j).flatten().abs(),
+    "spectra": lambda x: torch.fft.irfft(torch.fft.rfft(x).abs() + torch.fft.fft2(x.reshape(2, 2)).real.sum(), n=5),
+    "stretches": lambda x: torch.stft(x, 2, window=torch.ones(2), hop_length=1, return_complex=True).abs(),
     "no rule": lambda x: torch.histc(x, 4, -3, 3),
 }
 

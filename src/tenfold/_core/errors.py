@@ -14,7 +14,7 @@ class NotRecorded(RuntimeError):
 
 
 class NotStrided(NotImplementedError):
-    """A tensor was given whose elements do not lie in memory by strides: a sparse one."""
+    """A tensor was given whose elements do not lie in memory by strides: a sparse or nested one."""
 
 
 def plural(n: int, word: str) -> str:

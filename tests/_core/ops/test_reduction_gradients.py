@@ -95,3 +95,9 @@ def test_hash_tensor_is_the_exclusive_or_of_wide_bits():
     ):
         with pytest.raises(kind):
             bad()
+
+
+def test_kthvalue_refuses_to_write_over_what_it_reads():
+    x = torch.randn(6)
+    with pytest.raises(RuntimeError, match="single memory location"):
+        torch.kthvalue(x, 2, out=(x[:1].reshape(()), torch.tensor(0)))

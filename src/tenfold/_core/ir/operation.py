@@ -123,7 +123,6 @@ class Operation:
         )
         self.made: dict | None = None  # what computes it, by the kinds of its operands, where nothing else matters
         self.with_out: Callable | None = None  # with_out(arguments, keywords) is the call with the keyword `out`
-        self.on_sparse: Callable | None = None  # what it is for sparse tensors, with the same arguments
         self.takes: list = []  # of the operands that are checked: (position, name, whether a number will do)
 
     def __repr__(self) -> str:

@@ -71,9 +71,12 @@ FAMILIES = (
     "recurrent",
     "batching",
     "batching_rules",
+    "packed",
     "sparse_tensor",
     "sparse_compressed",
     "sparse_operations",
+    "nested",
+    "nested_creation",
 )
 
 for _family in FAMILIES:

@@ -355,16 +355,16 @@ BY_NAME: dict[Callable, str] = {
     along(
         "dim"
     ): """_prod argmax argmin _extreme _cumsum _cumprod _delay _recurrence _logcumsumexp _running_extreme _sort
-        _topk _kth _median _mode _softmax _softmax_backward_data _log_softmax glu gather scatter _cross""",
+        _topk _kth _median _mode _softmax _softmax_backward_data _log_softmax glu gather scatter _cross _weighed""",
     along("dim", empty_is_all=True): "sum mean any all",
-    along("dims"): "_sum _count_nonzero _logsumexp _amax _amin flip roll",
+    along("dims"): "_sum _count_nonzero _logsumexp _amax _amin flip roll _dft _half_dft _from_half",
     along_shape: "_put_along _take_along",
     joined: "cat stack",
     in_front: """tril triu _inv _info _cofactor _det _slogdet _solve _solve_triangular _cholesky _qr _svd _eigh _eig _lu _permutation
         _expm _pinv _geqrf _columns one_hot from_front _max_pool _avg_pool _avg_pool_spread _max_unpool _pad _pad_near
         _pad_near_back _adaptive_avg_pool _adaptive_avg_pool_spread _adaptive_max_pool _resample _resample_back
-        _binary_cross_entropy""",
-    by_samples: "_im2col _col2im",
+        _binary_cross_entropy _ldl _ldl_solve _at_least""",
+    by_samples: "_im2col _col2im _overlap_add",
     broadcast_in_front: "_attention_weights",
     clone: "clone clone_strided",
     matmul: "matmul",

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import NotRecorded, NotStrided
 from ..ir import shapes
-from ..ir.operation import TENSOR, Operation, freeze
+from ..ir.operation import TENSOR, Operation, freeze, gather
 from ..ir.shapes import Layout, Size, layout
 from ..trace import walk as walking
 from ..trace.bundle import Bundle, Gradients
@@ -74,15 +74,18 @@ def generic(op: Operation) -> Callable:
         try:
             return _again(op, args, kwargs, w)
         except NotStrided as e:
-            return _on_sparse(op, e, args, kwargs)
+            return _packed(op, e, args, kwargs)
 
     return call
 
 
-def _on_sparse(op: Operation, e: NotStrided, args, kwargs=_NO_KEYWORDS):
-    if op.on_sparse is None:
-        raise e
-    return op.on_sparse(*args, **kwargs)
+def _packed(op: Operation, e: NotStrided, args, kwargs=_NO_KEYWORDS):
+    """What the operation is for the first operand that has no strides (see packed.py)."""
+    for t in gather([args, kwargs], Tensor):
+        meaning = getattr(t, "meaning", None)
+        if meaning is not None:
+            return meaning(op)(*args, **kwargs)
+    raise e
 
 
 def _same_static(a, e) -> bool:
@@ -414,7 +417,7 @@ def unary(op: Operation) -> Callable:
             cut_if_long(w)
             v = resolve(input, w)
         except NotStrided as e:
-            return _on_sparse(op, e, (input,))
+            return _packed(op, e, (input,))
         nx = w.at.nxt
         if nx.op is op and nx.a is v:
             w.at = nx
@@ -468,7 +471,7 @@ def binary(op: Operation) -> Callable:
             else:
                 return _again(op, (input, other), _NO_KEYWORDS, w)
         except NotStrided as e:
-            return _on_sparse(op, e, (input, other))
+            return _packed(op, e, (input, other))
         nx = w.at.nxt
         if nx.op is op and nx.a is a and nx.b is b:
             w.at = nx

@@ -110,7 +110,7 @@ def cat(tensors, dim=0, *, out=None, axis=None):
     items = _sequence(tensors, "cat")
     if axis is not None:
         dim = axis
-    first = next((t for t in items if layout_of(t).shape != (0,)), None)
+    first = next((t for t in items if layout_of(t).ndim != 1 or layout_of(t).shape != (0,)), None)
     if first is not None and layout_of(first).ndim:
         dim = dim_index(dim, layout_of(first).ndim)
     r = _cat(items, dim)

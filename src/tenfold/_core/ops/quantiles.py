@@ -11,6 +11,7 @@ from . import return_types
 from .creation import tensor
 from .declare import function, not_implemented, operation, primitive
 from .extremes import need_elements, picked_gradient, taken
+from .indexing import check_apart
 from .reduction import one_dim, reduced_shape, stored, zero_where
 from .sets import read_values
 from .sorting import order_of, sort_along
@@ -96,6 +97,15 @@ def kthvalue(input, k, dim=-1, keepdim=False):
             f"kthvalue(): selected number k out of range for dimension {d}: k is {k}, it has {n} elements"
         )
     return return_types.kthvalue(*_kth(input, d, keepdim, k - 1))
+
+
+def _store_kth(args, kwargs, store=kthvalue.operation.with_out):
+    for t in kwargs["out"] or ():
+        check_apart(t, *args[:1])
+    return store(args, kwargs)
+
+
+kthvalue.operation.with_out = _store_kth
 
 
 @operation(out=True)

@@ -311,20 +311,20 @@ def sparse_compressed_tensor(
 
 
 @function(where="Tensor")
-def to_sparse(self, sparse_dim=None, *, layout=None, blocksize=None, dense_dim=None):
+def to_sparse(self, sparseDims=None, *, layout=None, blocksize=None, dense_dim=None):
     """A sparse tensor of the elements that are not zero; gradients flow back to those.
 
-    Args: sparse_dim: how many of the first dims indices speak of. Default: all; layout: torch.sparse_coo (default) or a
+    Args: sparseDims: how many of the first dims indices speak of. Default: all; layout: torch.sparse_coo (default) or a
     compressed one; blocksize: of BSR and BSC; dense_dim: of compressed layouts, dims of each element."""
     kind = "sparse_coo" if layout is None else layout.name
-    if sparse_dim is not None and (layout is not None or not hasattr(sparse_dim, "__index__")):
+    if sparseDims is not None and (layout is not None or not hasattr(sparseDims, "__index__")):
         raise TypeError("to_sparse() takes a number of sparse dims, or keywords layout=, blocksize= and dense_dim=")
     if kind == "strided":
         raise RuntimeError("to_sparse: torch.strided is no sparse layout; use to_dense()")
     if kind == "sparse_coo":
         if blocksize is not None:
             raise RuntimeError("to_sparse: only SparseBsr and SparseBsc have blocks; leave blocksize out")
-        return to_coordinates(self, sparse_dim)
+        return to_coordinates(self, sparseDims)
     if KINDS[kind][1] is (blocksize is None):
         given = "with blocksize argument given" if blocksize is not None else "without blocksize argument given"
         raise RuntimeError(f"to_sparse: conversion from {_name(self)} to {KINDS[kind][2]} {given} is not supported")

@@ -6,7 +6,6 @@ computed by ordinary operations on the stored elements, so gradients flow to the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from numbers import Number
 
 import numpy as np
@@ -29,15 +28,7 @@ from .sparse_tensor import UNSUPPORTED, Sparse, SparseTensor, places_of, summed_
 T = PUBLIC["torch"]
 
 
-def on_sparse(*names: str):
-    """Makes the function what operations of those names are where an operand is sparse."""
-
-    def make(f: Callable) -> Callable:
-        for name in names:
-            OPERATIONS[name].on_sparse = f
-        return f
-
-    return make
+on_sparse = Sparse.means
 
 
 def _like(x: Sparse, result: SparseTensor) -> Sparse:
@@ -89,7 +80,7 @@ def _pow(input, exponent):
     return x._with(x._elements**exponent)
 
 
-_pow_of_number.operation.on_sparse = _pow
+Sparse.MEANINGS[_pow_of_number.operation] = _pow
 
 
 @on_sparse("add")
@@ -547,23 +538,3 @@ for _name in ["add", "sub", "mul", "div", "neg", "pow", *ZERO_AT_ZERO.split()]:
         setattr(Sparse, _name + "_", _in_place(_name))
 for _name, _operator in (("add", "__iadd__"), ("sub", "__isub__"), ("mul", "__imul__"), ("div", "__itruediv__")):
     setattr(Sparse, _operator, getattr(Sparse, _name + "_"))
-
-
-def _by_method(name: str):
-    """The function of torch of that name, which is the method where the tensor is sparse."""
-    plain = T[name]
-
-    def f(input, *args, **kwargs):
-        if isinstance(input, Sparse):
-            return getattr(input, name)(*args, **kwargs)
-        return plain(input, *args, **kwargs)
-
-    f.__name__ = f.__qualname__ = name
-    f.__doc__ = plain.__doc__
-    f.__wrapped__ = plain
-    return f
-
-
-for _name in ("t", "transpose", "permute", "unsqueeze", "select", "clone", "detach", "index_select", "norm"):
-    if _name in T:
-        T[_name] = _by_method(_name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,14 +15,14 @@ from ..autograd.function import Function
 from ..errors import NotStrided
 from ..ir import dtypes
 from ..ir.dtypes import INT
-from ..ir.dtypes import dtype as dtype_class
 from ..ir.shapes import dim_index, layout, size
 from ..trace.flush import array_of
-from ..trace.handle import Storage, Tensor, layout_of, requires_grad
+from ..trace.handle import Tensor, layout_of
 from .creation import tensor as make_tensor
 from .declare import function, publish, scalar_name
 from .embedding import add_rows, lookup
 from .joining import cat
+from .packed import Packed
 
 UNSUPPORTED = (
     "a sparse tensor was given to an operation that takes dense tensors only: call it on the result of to_dense(). "
@@ -33,27 +33,16 @@ UNSUPPORTED = (
 # --- what all sparse tensors have in common -----------------------------------------------------------------------
 
 
-class Sparse(Tensor):
-    """A tensor of which only some elements are stored, as an ordinary tensor: `_elements`.
+class Sparse(Packed):
+    """A tensor of which only some elements are stored; gradients exist for them alone."""
 
-    Gradients flow through the stored elements, and exist for them alone."""
-
-    def __new__(cls, elements: Tensor, shape):
-        self = Tensor.__new__(cls)
-        memory = Storage(None, 0)
-        memory.error = NotStrided(UNSUPPORTED)  # what resolving the handle raises
-        memory.shared = True
-        self._val = self._leaf = self._how = None
-        self._st, self._off, self._det = memory, 0, True
-        self._lay = layout(size(shape), None, layout_of(elements).dtype, layout_of(elements).device)
-        self._elements, self._asked = elements, False
-        return self
-
+    MEANINGS = {}
+    UNSUPPORTED = UNSUPPORTED
     _where: str  # its layout, as error messages name it
 
-    def _with(self, elements: Tensor, shape=None):
-        """A tensor with other elements at the same places."""
-        raise NotImplementedError
+    def __new__(cls, elements: Tensor, shape):
+        have = layout_of(elements)
+        return Packed.__new__(cls, elements, layout(size(shape), None, have.dtype, have.device))
 
     def to_sparse_coo(self) -> SparseTensor:
         """The tensor in coordinate form."""
@@ -72,85 +61,9 @@ class Sparse(Tensor):
         """The stored elements."""
         return self._elements
 
-    # --- gradients
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether gradients are recorded for the stored elements."""
-        return requires_grad(self._elements)
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        self.requires_grad_(value)
-
-    def requires_grad_(self, requires_grad: bool = True):
-        """Sets whether gradients are recorded for the stored elements, from here on."""
-        if requires_grad and not self.requires_grad:
-            self._elements = self._elements.detach().requires_grad_()
-            self._asked = True
-        elif not requires_grad:
-            self._elements.requires_grad_(False)
-        return self
-
-    is_leaf = property(lambda self: self._asked or not self.requires_grad, None, None, "Whether no operation made it.")
-    grad_fn = property(lambda self: None if self.is_leaf else self._elements.grad_fn, None, None, "What computed it.")
-
-    @property
-    def grad(self):
-        """The gradient that backward left, with the same places stored, or None."""
-        g = self._elements.grad if self._asked or getattr(self, "_retains", False) else None
-        return None if g is None else self._with(g)
-
-    @grad.setter
-    def grad(self, value) -> None:
-        self._elements.grad = value if value is None else value._elements
-
-    def retain_grad(self) -> None:
-        """backward will leave the gradient in `.grad`, though it is no leaf."""
-        self._elements.retain_grad()
-        self._retains = True
-
-    # --- copies
-
-    def detach(self):
-        """The tensor without its history, on the same memory."""
-        return self._with(self._elements.detach())
-
-    def detach_(self):
-        """The tensor itself, without its history."""
-        self._elements, self._asked = self._elements.detach(), False
-        return self
-
-    def clone(self, *, memory_format=None):
-        """A copy; gradients pass through."""
-        return self._with(self._elements.clone())
-
-    def to(self, *args, **kwargs):
-        """The tensor with its elements on another device or with another dtype; itself where nothing changes."""
-        elements = self._elements.to(*args, **kwargs)
-        return self if elements is self._elements else self._with(elements)
-
-    def cpu(self, memory_format=None):
-        """The tensor itself: it is on the CPU."""
-        return self
-
-    def type_as(self, other):
-        """The tensor with the dtype of another."""
-        return self.to(layout_of(other).dtype)
-
-    # --- what there is none of
-
     def numpy(self, *, force: bool = False):
         """TypeError: NumPy has no sparse arrays."""
         raise TypeError(f"can't convert {self._where} layout tensor to numpy. Use Tensor.to_dense() first.")
-
-    def data_ptr(self) -> int:
-        """RuntimeError: there is no one place where the elements lie."""
-        raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage: it is sparse")
-
-    def tolist(self):
-        """RuntimeError: to_dense() first."""
-        raise RuntimeError("tolist: a sparse tensor has no elements in order; use .to_dense().tolist()")
 
     def is_contiguous(self, memory_format=None) -> bool:
         """False: the elements do not lie in order."""
@@ -160,8 +73,13 @@ class Sparse(Tensor):
         """RuntimeError: there is none for sparse tensors."""
         raise RuntimeError("reshape is not implemented for sparse tensors: use .to_dense().reshape(...)")
 
-    def __deepcopy__(self, memo):
-        return memo.setdefault(id(self), self.detach().clone().requires_grad_(self.requires_grad))
+    def alike(self, name: str, make: Callable, *args, **kwargs):
+        """Only zeros can be made like a sparse tensor: none is stored."""
+        if name not in ("zeros_like", "empty_like"):
+            raise NotStrided(f"{name}: {UNSUPPORTED}")
+        return (
+            self.to_sparse_coo().detach()._emptied(make(self._elements, *args, **kwargs)).to_sparse(layout=self.layout)
+        )
 
     def _become(self, other: Tensor):
         """The tensor itself, with the elements and places of another."""
@@ -169,30 +87,14 @@ class Sparse(Tensor):
             raise RuntimeError(f"the result {list(other.shape)} does not fit the sparse tensor {list(self.shape)}")
         if layout_of(other).dtype is not self._lay.dtype:
             other = other.to(self._lay.dtype)
-        asked, retains = self._asked, getattr(self, "_retains", False)
-        if asked:
+        if self._asked:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
         self._take(other)
-        self._retains = retains
         return self
 
     def _take(self, other: Sparse) -> None:
         self._lay = other._lay
         self.__dict__.update(other.__dict__)
-
-
-def _casting(name: str, d: dtype_class):
-    def method(self, memory_format=None):
-        return self.to(d)
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"The tensor with elements of {d}."
-    return method
-
-
-for _name, _d in dtypes.BY_NAME.items():
-    if _name in ("bool", "float", "double", "half", "bfloat16", "int", "long", "short", "cfloat", "cdouble"):
-        setattr(Sparse, _name, _casting(_name, _d))
 
 
 # --- coordinate form ----------------------------------------------------------------------------------------------
@@ -279,9 +181,13 @@ class SparseTensor(Sparse):
         """A copy; gradients pass through."""
         return SparseTensor(self._places.clone(), self._elements.clone(), self.shape, self._coalesced)
 
+    def _emptied(self, elements: Tensor) -> SparseTensor:
+        places = self._places.new_zeros((self.sparse_dim(), 0))
+        return SparseTensor(places, elements.narrow(0, 0, 0).clone(), self.shape, True)
+
     def zero_(self) -> SparseTensor:
         """Forgets all elements."""
-        return self._become(SparseTensor(self._places[:, :0].clone(), self._elements[:0].clone(), self.shape, True))
+        return self._become(self._emptied(self._elements))
 
     def copy_(self, other, non_blocking: bool = False) -> SparseTensor:
         """Takes the elements and places of another sparse tensor."""
@@ -475,12 +381,26 @@ def _only(name: str, kind: str):
 
 for _kind, _names in (
     ("coordinate", ("coalesce", "is_coalesced", "indices", "values", "_indices", "_values", "_nnz")),
-    ("coordinate", ("sparse_resize_", "sparse_resize_and_clear_")),
     ("row compressed", ("crow_indices", "col_indices")),
     ("column compressed", ("ccol_indices", "row_indices")),
 ):
     for _name in _names:
         setattr(Tensor, _name, _only(_name, _kind))
+
+
+def _only_resized(name: str):
+    def method(self, size, sparse_dim, dense_dim):
+        raise RuntimeError(
+            f"{name} expected sparse coordinate tensor layout but got {getattr(self, '_where', 'Strided')}"
+        )
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = "Defined for sparse coordinate tensors; raises RuntimeError for others."
+    return method
+
+
+for _name in ("sparse_resize_", "sparse_resize_and_clear_"):
+    setattr(Tensor, _name, _only_resized(_name))
 
 
 # --- making one ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from ..trace import handle
 from ..trace.control import end_walk
 from ..trace.flush import trim
 from ..trace.handle import tls
-from . import facts, sparse  # noqa: F401  attach what Python asks of tensors, and what is defined for sparse ones
+from . import facts, nested, sparse  # noqa: F401  attach what Python asks of tensors, and of sparse and nested ones
 from .legacy import NAMES
 from .printing import set_printoptions
 
