@@ -7,6 +7,11 @@ import pickle
 import numpy as np
 import pytest
 
+import tenfold
+from tenfold._core.serialization.constructors import Constructors
+from tenfold._core.tensor import files
+
+SPARSE = (("torch._utils", "_rebuild_sparse_tensor"), ("torch.serialization", "_get_layout"))
 FOLDER = pathlib.Path(__file__).with_name("data")
 
 
@@ -123,8 +128,34 @@ def test_a_conjugated_view_says_so(framework):
 
 
 def test_what_tenfold_lacks_is_named(framework):
-    with pytest.raises(NotImplementedError, match="sparse tensors"):
-        framework.load(FOLDER / "sparse.pt")
+    constructors = Constructors(framework.build, framework.resolve)
+    with pytest.raises(NotImplementedError, match="quantized tensors"):
+        constructors.find("torch._utils", "_rebuild_qtensor")
+
+
+def test_a_sparse_tensor():
+    loaded = tenfold.load(FOLDER / "sparse.pt")
+    assert loaded.layout is tenfold.sparse_coo
+    assert loaded.is_coalesced()
+    assert loaded.to_dense().tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_sparse_tensor_whose_parts_do_not_fit(framework):
+    constructors = Constructors(files.build, files.resolve)
+    make, layout = (constructors.find(*name) for name in SPARSE)
+    indices, values = tenfold.tensor([[0, 5], [0, 1]]), tenfold.ones(2)
+    for bad in (
+        (layout("torch.sparse_coo"), (indices, values, (2, 2), False)),
+        (layout("torch.sparse_csr"), (indices[0], indices[1], values, (2, 2))),
+        (layout("torch.sparse_csr"), (indices[0], indices[1], (2, 2))),
+        (layout("torch.sparse_coo"), (indices, "values", (2, 2), False)),
+        (layout("torch.strided"), (indices, values, (2, 2), False)),
+        ("torch.sparse_coo", (indices, values, (2, 2), False)),
+    ):
+        with pytest.raises(pickle.UnpicklingError, match="corrupt"):
+            make(*bad)
+    with pytest.raises(pickle.UnpicklingError, match="layout"):
+        layout("torch.dense")
 
 
 def test_mapped_storages_are_copied_when_written_to(framework):

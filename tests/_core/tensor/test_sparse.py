@@ -162,3 +162,22 @@ def test_bags(table, mode, padding):
 def test_bags_of_maxima_have_none(table):
     with pytest.raises(ValueError, match="max mode"):
         F.embedding_bag(torch.tensor([[0, 2]]), table, mode="max", sparse=True)
+
+
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_saved_and_loaded(weights_only, tmp_path):
+    square = torch.eye(4)
+    there = {
+        "coo": torch.sparse_coo_tensor([[0, 1, 0], [1, 0, 1]], [1.0, 2, 3], (2, 2)), "csr": square.to_sparse_csr(),
+        "csc": square.double().to_sparse_csc(), "bsr": square.to_sparse_bsr((2, 2)), "layout": torch.sparse_csr,
+    }  # fmt: skip
+    torch.save(there, tmp_path / "sparse.pt")
+    back = torch.load(tmp_path / "sparse.pt", weights_only=weights_only)
+    assert back.pop("layout") is there.pop("layout")
+    for name, t in there.items():
+        assert back[name].layout is t.layout
+        assert back[name]._nnz() == t._nnz()
+        assert back[name].dtype is t.dtype
+        assert back[name].to_dense().tolist() == t.to_dense().tolist()
+    with pytest.raises(NotImplementedError, match="nested"):
+        torch.save(torch.nested.nested_tensor([torch.ones(2)]), tmp_path / "nested.pt")

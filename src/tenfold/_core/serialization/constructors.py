@@ -29,8 +29,8 @@ _OTHER_DTYPES = frozenset(
     + ["float8_e8m0fnu", "qint8", "quint8", "qint32", "quint4x2", "quint2x4"]
     + ["bits8", "bits16", "bits1x8", "bits2x4", "bits4x2"]
 )
+_LAYOUTS = frozenset("strided sparse_coo sparse_csr sparse_csc sparse_bsr sparse_bsc _mkldnn jagged".split())
 _ABSENT = {
-    "_rebuild_sparse_tensor": "sparse tensors",
     "_rebuild_nested_tensor": "nested tensors",
     "_rebuild_qtensor": "quantized tensors",
     "_rebuild_wrapper_subclass": "wrapper subclasses",
@@ -132,6 +132,7 @@ class Constructors:
         self._build = build
         self._resolve = resolve
         self._storages: dict[int, records.StorageRecord] = {}
+        self._layouts: dict[int, tuple[Any, str]] = {}
         self._dtypes: dict[int, tuple[Any, str]] = {}  # with the object, so that its identity stays its own
         self._table = self._make_table()
 
@@ -184,6 +185,8 @@ class Constructors:
             ("torch._utils", "_rebuild_parameter"): self._parameter,
             ("torch._utils", "_rebuild_parameter_with_state"): self._parameter,
             ("torch._tensor", "_rebuild_from_type_v2"): self._from_type,
+            ("torch._utils", "_rebuild_sparse_tensor"): self._sparse_tensor,
+            ("torch.serialization", "_get_layout"): self._layout,
         }
         table: dict[tuple[str, str], Any] = {
             key: Constructor(".".join(key), function) for key, function in functions.items()
@@ -253,6 +256,26 @@ class Constructors:
     def _parameter(self, data: Any, grad: Any, hooks: Any, state: Any = None) -> Any:
         self._check_tensor(data)
         return self._build(records.ParameterRecord(data, grad is True, state))
+
+    def _layout(self, name: Any) -> Any:
+        if not isinstance(name, str) or name.removeprefix("torch.") not in _LAYOUTS:
+            raise wrong(f"a layout is {shown(name)}")
+        layout = self._build(records.LayoutRecord(name.removeprefix("torch.")))
+        self._layouts[id(layout)] = (layout, name.removeprefix("torch."))
+        return layout
+
+    def _sparse_tensor(self, layout: Any, data: Any) -> Any:
+        name = self._layouts.get(id(layout), (None, ""))[1]
+        count = 2 if name == "sparse_coo" else 3
+        if not name.startswith("sparse_") or not isinstance(data, tuple) or len(data) not in (count + 1, count + 2):
+            raise wrong(f"a sparse tensor is described by {shown(layout)} and {shown(data)}")
+        for part in data[:count]:
+            self._check_tensor(part)
+        shape, coalesced = _integers(data[count], "the size", 0), data[count + 1 :] == (True,)
+        try:
+            return self._build(records.SparseRecord(name, data[:count], shape, coalesced))
+        except (RuntimeError, IndexError, ValueError) as error:
+            raise wrong(f"the parts of a sparse tensor do not fit together: {error}") from error
 
     def _check_tensor(self, value: Any) -> None:
         tensor_class = self._resolve("torch", "Tensor")

@@ -129,6 +129,23 @@ class SizeRecord:
 
 
 @dataclasses.dataclass(eq=False)
+class LayoutRecord:
+    """A layout, as "sparse_coo"."""
+
+    name: str
+
+
+@dataclasses.dataclass(eq=False)
+class SparseRecord:
+    """A sparse tensor: its indices (one tensor, or those that are compressed and the others) and its values."""
+
+    layout: str
+    parts: tuple[Any, ...]
+    shape: tuple[int, ...]
+    coalesced: bool = False
+
+
+@dataclasses.dataclass(eq=False)
 class GeneratorRecord:
     """A random generator: `state` is a uint8 TensorRecord when saving, the built tensor when loading."""
 
@@ -146,5 +163,7 @@ Record = (
     DtypeRecord,
     DeviceRecord,
     SizeRecord,
+    LayoutRecord,
+    SparseRecord,
     GeneratorRecord,
 )

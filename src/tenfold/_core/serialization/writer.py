@@ -128,6 +128,12 @@ class CheckpointPickler(pickle._Pickler):  # the C pickler cannot write a name t
                 return _global("torch", "device"), (record.type, *index)
             case records.SizeRecord():
                 return _global("torch", "Size"), (tuple(record.shape),)
+            case records.LayoutRecord():
+                return _global("torch.serialization", "_get_layout"), (f"torch.{record.name}",)
+            case records.SparseRecord():
+                data: tuple = (*record.parts, records.SizeRecord(record.shape))
+                data = (*data, bool(record.coalesced)) if record.layout == "sparse_coo" else data
+                return _global("torch._utils", "_rebuild_sparse_tensor"), (records.LayoutRecord(record.layout), data)
             case records.GeneratorRecord():
                 state = (record.seed, record.offset, record.state)
                 return _global("torch._C", "Generator"), (records.DeviceRecord(record.device),), state

@@ -14,18 +14,31 @@ from ..ir.shapes import Size, layout, size
 from ..ops.calling import meta_tensor
 from ..ops.devices import device
 from ..ops.generators import Generator
+from ..ops.packed import Packed
+from ..ops.sparse_compressed import CompressedTensor, compressed
+from ..ops.sparse_tensor import SparseTensor, sparse_coo_tensor
 from ..serialization import records
 from ..trace.flush import realise
 from ..trace.handle import Storage, Tensor, is_leaf_handle, layout_of, placed, requires_grad
 from ..trace.walk import place
+from .methods import LAYOUTS, Layout
 
 DEFAULT_PROTOCOL = 2
 
 
 def describe(obj: Any):
     """The record of a framework object, None for anything else."""
+    if isinstance(obj, SparseTensor):
+        parts = obj._indices(), obj._values().detach()
+        return records.SparseRecord("sparse_coo", parts, tuple(obj.shape), obj.is_coalesced())
+    if isinstance(obj, CompressedTensor):
+        return records.SparseRecord(obj._kind, (obj._starts, obj._others, obj.values().detach()), tuple(obj.shape))
+    if isinstance(obj, Packed):
+        raise NotImplementedError("save: nested tensors cannot be saved; save .values() and .offsets()")
     if isinstance(obj, Tensor):
         return _describe_tensor(obj)
+    if isinstance(obj, Layout):
+        return records.LayoutRecord(obj.name)
     if isinstance(obj, dtype_class):
         return records.DtypeRecord(obj.name)
     if isinstance(obj, device):
@@ -86,6 +99,12 @@ def build(record: Any):
         return device(record.type, record.index)
     if isinstance(record, records.SizeRecord):
         return size(record.shape)
+    if isinstance(record, records.LayoutRecord):
+        return LAYOUTS[record.name]
+    if isinstance(record, records.SparseRecord) and record.layout == "sparse_coo":
+        return sparse_coo_tensor(*record.parts, record.shape, is_coalesced=record.coalesced, check_invariants=True)
+    if isinstance(record, records.SparseRecord):
+        return compressed(record.layout, *record.parts, record.shape)
     if isinstance(record, records.GeneratorRecord):
         return Generator().set_state(record.state)
     raise NotImplementedError(f"load: tenfold has no object for {type(record).__name__}")
