@@ -77,6 +77,7 @@ FAMILIES = (
     "sparse_operations",
     "nested",
     "nested_creation",
+    "segments",
 )
 
 for _family in FAMILIES:
