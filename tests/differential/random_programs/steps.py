@@ -486,6 +486,20 @@ def softmax(ex):
 
 
 @step
+def spectrum(ex):
+    """To half of the frequencies and back, turned by 90 degrees; or the real spectrum of half a signal."""
+    v = ex.value(lambda v: v.dtype in ("float32", "float64") and v.ndim and v.numel and v.grid.high < 30)
+    dim = ex.dim(v)
+    n = v.shape[dim]
+    if ex.pick(2) or n == 1:
+        text = f"torch.fft.irfft(torch.fft.rfft({v.name}, dim={dim}) * 1j, {n}, {dim})"
+        found = ex.act(text, lambda x: ex.mod.fft.irfft(ex.mod.fft.rfft(x, dim=dim) * 1j, n, dim), (v,))
+    else:
+        found = ex.act(f"torch.fft.hfft({v.name}, dim={dim})", lambda x: ex.mod.fft.hfft(x, dim=dim), (v,))
+    ex.fresh(found, exactness.blurred(v.grid, v.grid.high + 4))
+
+
+@step
 def sort(ex):
     v = ex.value(lambda v: v.exact and v.ndim and v.dtype != "bool")
     found = ex.method(v, "sort", ex.dim(v), bool(ex.pick(2)))
