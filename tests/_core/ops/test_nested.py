@@ -116,6 +116,8 @@ REFUSED = [
     lambda: jagged().cumsum(1),
     lambda: jagged() @ jagged(),
     lambda: jagged().view(3, 4, 3),
+    lambda: jagged().expand(3, 4, 3),
+    lambda: torch.diagonal(jagged()),
     lambda: torch.stack([jagged()]),
     lambda: torch.cat([jagged(), jagged()], 1),
     lambda: jagged().to_padded_tensor(0, (3, 2, 3)),
@@ -184,6 +186,9 @@ def test_over_a_dim():
 def test_dims_parts_and_padding():
     j = jagged()
     same(j.transpose(1, 2), [row.t() for row in ROWS])
+    same(torch.transpose(j, 1, 2), [row.t() for row in ROWS])
+    same(torch.permute(j, (0, 2, 1)), [row.t() for row in ROWS])
+    same(torch.flatten(torch.unsqueeze(j, -1), 2), ROWS)
     same(j.transpose(1, 2).transpose(1, 2) + j, [2 * row for row in ROWS])
     same(j.view(3, -1, 3, 1), [row.unsqueeze(-1) for row in ROWS])
     same(j[..., 1], [row[:, 1] for row in ROWS])

@@ -160,7 +160,8 @@ def test_arithmetic():
         s + dense
     with pytest.raises(RuntimeError):
         s / dense
-    for f in (torch.exp, torch.cos, lambda x: x**0, lambda x: x == x, lambda x: x.reshape(4, 3)):
+    views = (lambda x: x.reshape(4, 3), lambda x: x.view(4, 3), lambda x: torch.squeeze(x), lambda x: x.diagonal())
+    for f in (torch.exp, torch.cos, lambda x: x**0, lambda x: x == x, *views):
         with pytest.raises((NotImplementedError, RuntimeError)):
             f(s)
 

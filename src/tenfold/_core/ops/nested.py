@@ -20,7 +20,7 @@ from . import return_types
 from .creation import tensor as make_tensor
 from .declare import OPERATIONS, PUBLIC
 from .joining import cat
-from .packed import Packed
+from .packed import Packed, PackedLayout
 from .sparse_tensor import summed_rows
 
 T, F = PUBLIC["torch"], PUBLIC["nn.functional"]
@@ -113,10 +113,11 @@ def _no_shape(self):
     raise NotStrided(UNSUPPORTED)
 
 
-class RaggedLayout(Layout):
+class RaggedLayout(PackedLayout):
     """The layout of a nested tensor: a dtype and a number of dims, but no sizes that a rule could compute with."""
 
     __slots__ = ()
+    UNSUPPORTED = UNSUPPORTED
 
     shape = strides = contig = dense = extent = nbytes = byte_strides = plain = property(_no_shape)
     numel = property(lambda self: -1)  # unknown, as of flat memory
@@ -130,7 +131,7 @@ def _ragged(elements: Layout, ndim: int) -> RaggedLayout:
     if key not in _layouts:
         made = RaggedLayout()
         made.dtype, made.device, made.ndim = key
-        made.number, made.flat, made.repeats, made.views = None, False, False, {}
+        made.number, made.flat, made.repeats = None, False, False
         made.differentiable = elements.differentiable
         _layouts[key] = made
     return _layouts[key]

@@ -16,6 +16,18 @@ from ..trace.handle import Storage, Tensor, layout_of, requires_grad
 from .declare import OPERATIONS, PUBLIC
 
 
+class PackedLayout(Layout):
+    """A layout that has no views."""
+
+    __slots__ = ()
+
+    @property
+    def views(self):
+        raise NotStrided(self.UNSUPPORTED)
+
+    UNSUPPORTED = "a sparse tensor is no memory with strides that could be viewed in another way: use to_dense()"
+
+
 class Packed(Tensor):
     """A tensor made of an ordinary one, `_elements`, and of what says where these stand."""
 
@@ -169,8 +181,7 @@ def by_method(name: str) -> None:
 
 
 for _name in (
-    "t", "transpose", "permute", "unsqueeze", "squeeze", "select", "clone", "detach", "index_select", "norm", "chunk",
-    "split", "unbind", "flatten", "unflatten", "reshape",
+    "select", "clone", "detach", "index_select", "norm", "chunk", "split", "unbind", "flatten", "unflatten", "reshape",
 ):  # fmt: skip
     by_method(_name)
 

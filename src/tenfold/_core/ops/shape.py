@@ -8,7 +8,7 @@ import functools
 import operator
 from collections.abc import Callable
 
-from ..errors import shape_text
+from ..errors import NotStrided, shape_text
 from ..ir import shapes
 from ..ir.operation import freeze
 from ..ir.shapes import Layout, contiguous_strides, dim_index, layout, size
@@ -30,6 +30,8 @@ def viewed(t: Tensor, how: str, args: tuple, make: Callable[[Layout], tuple]) ->
     except TypeError:
         key = (how, freeze(args))
         found = lay.views.get(key)
+    except NotStrided as e:
+        return _packed_view(t, how, args, e)
     if found is None:
         shape, strides, delta = make(lay)
         found = (layout(size(shape), tuple(strides), lay.dtype, lay.device), delta)
@@ -38,6 +40,24 @@ def viewed(t: Tensor, how: str, args: tuple, make: Callable[[Layout], tuple]) ->
         if known(found[0].shape):
             lay.views[key] = found
     return new_view(t, found[0], found[1], how)
+
+
+PACKED_VIEWS = {
+    "T": "t",
+    "Transpose": "transpose",
+    "Permute": "permute",
+    "Unsqueeze": "unsqueeze",
+    "Squeeze": "squeeze",
+}
+
+
+def _packed_view(t: Tensor, how: str, args: tuple, e: NotStrided):
+    """The view of a tensor without strides (see packed.py): its own method, if it has that."""
+    name = PACKED_VIEWS.get(how, "")
+    own = getattr(type(t), name, None)
+    if own is None or own is getattr(Tensor, name, None):
+        raise e
+    return own(t, *args)
 
 
 def ints(args: tuple, name: str, what: str = "size") -> tuple[int, ...]:

@@ -15,14 +15,14 @@ from ..autograd.function import Function
 from ..errors import NotStrided
 from ..ir import dtypes
 from ..ir.dtypes import INT
-from ..ir.shapes import dim_index, layout, size
+from ..ir.shapes import Layout, dim_index, layout, size
 from ..trace.flush import array_of
 from ..trace.handle import Tensor, layout_of
 from .creation import tensor as make_tensor
 from .declare import function, publish, scalar_name
 from .embedding import add_rows, lookup
 from .joining import cat
-from .packed import Packed
+from .packed import Packed, PackedLayout
 
 UNSUPPORTED = (
     "a sparse tensor was given to an operation that takes dense tensors only: call it on the result of to_dense(). "
@@ -31,6 +31,20 @@ UNSUPPORTED = (
 
 
 # --- what all sparse tensors have in common -----------------------------------------------------------------------
+
+
+_layouts: dict[Layout, PackedLayout] = {}
+
+
+def _sparse_layout(lay: Layout) -> PackedLayout:
+    """The layout of a sparse tensor of that shape and dtype: one object for each."""
+    found = _layouts.get(lay)
+    if found is None:
+        found = _layouts[lay] = PackedLayout()
+        for name in Layout.__slots__:
+            if name != "views":
+                setattr(found, name, getattr(lay, name))
+    return found
 
 
 class Sparse(Packed):
@@ -42,7 +56,7 @@ class Sparse(Packed):
 
     def __new__(cls, elements: Tensor, shape):
         have = layout_of(elements)
-        return Packed.__new__(cls, elements, layout(size(shape), None, have.dtype, have.device))
+        return Packed.__new__(cls, elements, _sparse_layout(layout(size(shape), None, have.dtype, have.device)))
 
     def to_sparse_coo(self) -> SparseTensor:
         """The tensor in coordinate form."""
