@@ -90,7 +90,6 @@ def test_made_from_rows_in_one_tensor():
 
 REFUSED = [
     lambda: N.nested_tensor([random(2, 3), random(4, 5)], layout=torch.jagged),
-    lambda: N.nested_tensor([random(2, 3), random(4, 5)]),
     lambda: N.nested_tensor([random(2, 3), random(4)]),
     lambda: N.nested_tensor([random(2), random(3).float()], layout=torch.jagged),
     lambda: N.nested_tensor([], layout=torch.jagged),
@@ -219,6 +218,34 @@ def test_embeddings_and_attention():
         found = F.scaled_dot_product_attention(q, q * 2, q + 1, is_causal=causal)
         rows = [h.transpose(0, 1) for h in heads]
         same(found, [F.scaled_dot_product_attention(r, r * 2, r + 1, is_causal=causal) for r in rows])
+
+
+def test_tensors_that_differ_in_several_dims():
+    images = [random(1, 2, 3), random(1, 4, 2, seed=1)]
+    s = N.nested_tensor(images)
+    same(s, images)
+    same((2 * s).relu() + s, [(2 * x).relu() + x for x in images])
+    assert (s.dim(), s.numel(), len(s), s.size(1)) == (4, 14, 2, 1)
+    assert s.layout is torch.strided
+    assert s[1, 0].tolist() == images[1][0].tolist()
+    padded = s.to_padded_tensor(-1.0)
+    assert padded.shape == (2, 1, 4, 3)
+    assert padded[0, :, :2].tolist() == images[0].tolist()
+    assert (padded[0, :, 2:] == -1).all()
+    assert s.to_padded_tensor(0.0, (3, 1, 5, 5)).shape == (3, 1, 5, 5)
+    assert repr(N.nested_tensor([torch.ones(1, 2), torch.ones(2, 1)])).count("  tensor(") == 2
+    rows = [x.clone().requires_grad_() for x in images]
+    (N.as_nested_tensor(rows) * 3).to_padded_tensor(0.0).sum().backward()
+    assert rows[1].grad.tolist() == torch.full_like(images[1], 3.0).tolist()
+    for bad in (
+        lambda: s.size(2), lambda: s.sum(1), lambda: s @ s, lambda: s + random(2, 1, 4, 3), lambda: s.unbind(1),
+        lambda: s + N.nested_tensor(images[::-1]), lambda: s.to_padded_tensor(0.0, (2, 1, 3, 3)), lambda: s.numpy(),
+        lambda: s.shape, lambda: s[:1],
+    ):  # fmt: skip
+        with pytest.raises((RuntimeError, NotImplementedError)):
+            bad()
+    with pytest.raises(IndexError):
+        s[2]
 
 
 # --- gradients ----------------------------------------------------------------------------------------------------

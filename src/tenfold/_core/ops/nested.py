@@ -126,7 +126,8 @@ class RaggedLayout(PackedLayout):
 _layouts: dict = {}
 
 
-def _ragged(elements: Layout, ndim: int) -> RaggedLayout:
+def ragged(elements: Layout, ndim: int) -> RaggedLayout:
+    """The layout of a nested tensor of so many dims, made of elements of that layout."""
     key = elements.dtype, elements.device, ndim
     if key not in _layouts:
         made = RaggedLayout()
@@ -145,7 +146,7 @@ class NestedTensor(Packed):
 
     def __new__(cls, elements: Tensor, rows: Rows, uneven: int = 1, jagged: bool = True):
         have = layout_of(elements)
-        self = Packed.__new__(cls, elements, _ragged(have, have.ndim + 1))
+        self = Packed.__new__(cls, elements, ragged(have, have.ndim + 1))
         self._rows, self._uneven, self._jagged = rows, uneven, jagged
         return self
 

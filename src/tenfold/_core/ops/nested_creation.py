@@ -13,6 +13,7 @@ from .creation import tensor as make_tensor
 from .declare import function
 from .joining import cat
 from .nested import NestedTensor, Rows
+from .uneven import UnevenTensor
 
 
 def _is_jagged(layout) -> bool:
@@ -32,8 +33,8 @@ def _components(name: str, items, dtype, device, new: bool) -> list[Tensor]:
     return [x.to(device=device, dtype=dtype) if dtype is not None or device is not None else x for x in tensors]
 
 
-def _joined(name: str, tensors: list[Tensor], jagged: bool) -> NestedTensor:
-    """The tensors as one batch; RuntimeError unless they differ in one dim at most."""
+def _joined(name: str, tensors: list[Tensor], jagged: bool) -> NestedTensor | UnevenTensor:
+    """The tensors as one batch; RuntimeError unless they have equally many dims (differ in one alone, if jagged)."""
     if not tensors:
         if jagged:
             raise RuntimeError("Cannot construct a nested tensor from an empty tensor list")
@@ -49,12 +50,13 @@ def _joined(name: str, tensors: list[Tensor], jagged: bool) -> NestedTensor:
     if not first.ndim:
         raise RuntimeError("Cannot construct a nested tensor from a list of zero-dim tensors")
     uneven = [d for d in range(first.ndim) if len({l.shape[d] for l in lays}) > 1]
-    if len(uneven) > 1:
-        kind = RuntimeError if jagged else NotImplementedError
-        raise kind(
-            f"Cannot represent given tensor list as a nested tensor with {'the jagged' if jagged else 'this'} layout: {name} allows"
-            f" a single ragged dim, but the tensors differ in dims {uneven}"
+    if len(uneven) > 1 and jagged:
+        raise RuntimeError(
+            "Cannot represent given tensor list as a nested tensor with the jagged layout: it allows a single ragged dim, but"
+            f" the tensors given to {name} differ in dims {uneven}; torch.strided allows several"
         )
+    if len(uneven) > 1:
+        return UnevenTensor.of(tensors)
     d = uneven[0] if uneven else 0
     rows = Rows.of_counts([l.shape[d] for l in lays])
     return NestedTensor(cat(tensors, d), rows, d + 1, jagged)
@@ -62,10 +64,11 @@ def _joined(name: str, tensors: list[Tensor], jagged: bool) -> NestedTensor:
 
 @function(where="nested")
 def nested_tensor(tensor_list, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
-    """A new nested tensor, a leaf, from a list of tensors (or of lists of numbers) that differ in one dim at most.
+    """A new nested tensor, a leaf, from a list of tensors (or of lists of numbers) of equally many dims.
 
-    Args: layout: torch.strided (default) or torch.jagged, which has a shape, more operations, and is what new code uses.
-    Raises: RuntimeError where the tensors differ in more."""
+    Args: layout: torch.strided (default), or torch.jagged, which has a shape and more operations, and whose tensors differ
+    in one dim at most.
+    Raises: RuntimeError where the tensors do not fit together."""
     check_options("nested_tensor", None, pin_memory)
     jagged = _is_jagged(layout)
     made = _joined("nested_tensor", _components("nested_tensor", tensor_list, dtype, device, True), jagged)
@@ -77,7 +80,7 @@ def as_nested_tensor(ts, dtype=None, device=None, layout=None):
     """A nested tensor of tensors, through which gradients flow to these.
 
     Args: ts: a list of tensors, or a tensor whose first dim is the batch; layout: as in `nested_tensor`."""
-    if isinstance(ts, NestedTensor):
+    if isinstance(ts, (NestedTensor, UnevenTensor)):
         return ts if dtype is None else converted(ts, dtype)
     if isinstance(ts, Tensor):
         ts = list(ts.unbind(0))
@@ -181,7 +184,7 @@ def masked_select(tensor, mask):
 @function(where="nested")
 def to_padded_tensor(input, padding, output_size=None, *, out=None):
     """A nested tensor as one ordinary tensor, rows filled up with `padding`: as the method."""
-    if not isinstance(input, NestedTensor):
+    if not isinstance(input, (NestedTensor, UnevenTensor)):
         raise RuntimeError("to_padded_tensor: expected a nested tensor")
     return input.to_padded_tensor(padding, output_size)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..ops.nested import NestedTensor
+from ..ops.uneven import UnevenTensor
 from .methods import LAYOUTS
 
 LINES = "\n  "
@@ -20,7 +21,8 @@ def nested_text(self, *, tensor_contents=None) -> str:
     return "".join(["nested_tensor([", inside, "\n]", *[f", {fact}" for fact in facts], ")"])
 
 
-NestedTensor.__repr__ = nested_text
+NestedTensor.__repr__ = UnevenTensor.__repr__ = nested_text
+UnevenTensor.layout = property(lambda self: LAYOUTS["strided"], None, None, "torch.strided.")
 NestedTensor.layout = property(
     lambda self: LAYOUTS["jagged" if self._jagged else "strided"], None, None, "torch.jagged or torch.strided."
 )
