@@ -22,6 +22,7 @@ from ._core.ir.dtypes import BY_NAME as _BY_NAME
 from ._core.ir.dtypes import dtype, finfo, get_default_dtype, iinfo
 from ._core.ir.shapes import Size
 from ._core.ops.declare import PUBLIC as _PUBLIC
+from ._core.tensor import autocast_state as _autocast_state
 from ._core.tensor import legacy as _legacy
 from ._core.tensor import methods as _methods
 from ._core.tensor import settings as _settings
@@ -35,7 +36,7 @@ uint16, uint32, uint64 = (_BY_NAME[n] for n in ("uint16", "uint32", "uint64"))
 globals().update(_PUBLIC["torch"])
 
 _LAZY = frozenset(
-    "accelerator autograd backends compiler cuda debug distributed distributions fft func hub jit linalg masked nested nn onnx optim overrides profiler random "
+    "accelerator autograd backends compiler cpu cuda debug distributed distributions fft func hub jit linalg masked nested nn onnx optim overrides profiler random "
     "return_types serialization signal sparse special testing utils version nested multiprocessing amp mps xpu".split()
 )
 
@@ -46,6 +47,8 @@ _HOMES = {
     "explain": "debug",
     "compile": "compiler",
     "vmap": "func",
+    "autocast": "amp",
+    "GradScaler": "amp",
 }  # functions whose modules wait for their first use
 
 

@@ -476,6 +476,7 @@ def _steps(
         if s in h.objects:
             for a, g in zip(args, h.objects[s].run_backward(given, [graph.lays[o] for o in outs], create)):
                 if g is not None and graph.rg[a]:
+                    g = fitting(g, graph.lays[a], h.objects[s].function.__name__)
                     grads[a] = added(grads[a], g) if a in grads else g
             continue
         vjp = spec.vjp(tuple([graph.rg[a] for a in args]), tuple([g is not None for g in given]))
@@ -492,6 +493,19 @@ def _steps(
             _arrive(h.leaves[graph.leaves[i]], g, pending, sink, w)
     if read and not retain:
         h.saved = None
+
+
+def fitting(g: Tensor, lay: Layout, name: str) -> Tensor:
+    """A gradient that the user's code returned, in the shape and dtype of what it belongs to."""
+    have = layout_of(g).shape
+    extra = len(have) - lay.ndim
+    if not lay.flat and have != lay.shape:
+        if extra < 0 or any(m != n and n != 1 for m, n in zip(have[extra:], lay.shape)):
+            raise RuntimeError(
+                f"Function {name}Backward returned an invalid gradient: got {list(have)} but expected shape compatible "
+                f"with {list(lay.shape)}, that of forward's argument"
+            )
+    return g if g.is_sparse else fit(g, lay)
 
 
 def given_present(given):

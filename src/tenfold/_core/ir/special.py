@@ -14,7 +14,7 @@ from .shapes import Layout, contiguous_strides, layout, result_strides
 
 ENTRY = Operation("entry", lambda lay, live: None)  # a realised storage enters the walk
 ENTER_ALL = Operation("enter_all", lambda kind: None)  # the storages of a bundle enter together
-MODE = Operation("mode", lambda grad: None)  # gradient mode changes
+MODE = Operation("mode", lambda grad, cast: None)  # gradient mode or autocast changes
 BACKWARD = Operation("backward", lambda root, gradient, retain: None)  # reverse mode on this walk
 BACKWARD_FROM = Operation("backward_from", lambda graph, ids: None)  # reverse mode on what an earlier walk kept
 

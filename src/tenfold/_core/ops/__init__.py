@@ -7,6 +7,7 @@ from importlib import import_module
 
 FAMILIES = (
     "devices",
+    "autocast",
     "creation",
     "elementwise",
     "comparison",

@@ -10,6 +10,7 @@ from ..ir.dtypes import bool_
 from ..ir.shapes import dim_index, layout
 from ..random.uniform import fractions64
 from ..trace.handle import layout_of
+from .autocast import lowered
 from .comparison import logical_and, logical_not
 from .declare import elementwise, function, inplace_variant, not_implemented, primitive, publish, scalar_name, store_out
 from .elementwise import chosen, conj, mul, zero_where, zeroed
@@ -521,6 +522,7 @@ def prelu(input, weight):
     """input where positive, weight * input elsewhere; weight has one element, or one for each channel (dim 1).
 
     Source: He et al. 2015, Delving deep into rectifiers."""
+    input, weight = lowered(input, weight)
     x, w = layout_of(input), layout_of(weight)
     if x.dtype is not w.dtype:
         raise RuntimeError(f"prelu: Type promoting not supported. Got {x.dtype} and {w.dtype}")

@@ -13,6 +13,7 @@ from ..ir.special import RELAYOUT
 from ..random import libm
 from ..trace.handle import layout_of, requires_grad
 from . import sleef
+from .autocast import lowered
 from .checks import tensor_function
 from .declare import operation, primitive, scalar_name
 from .dropout import noise
@@ -224,6 +225,7 @@ def scaled_dot_product_attention(
         enable_gqa: keys and values may have fewer heads, each for a group of queries' heads. Default False.
     Returns: (N, *, H, L, Ev).
     Source: Vaswani et al. 2017, Attention is all you need, section 3.2.1."""
+    query, key, value, attn_mask = lowered(query, key, value, attn_mask)
     q, k, v = layout_of(query), layout_of(key), layout_of(value)
     mask = None if attn_mask is None else layout_of(attn_mask)
     _check(q, k, v, mask)

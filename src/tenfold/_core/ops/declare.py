@@ -107,7 +107,8 @@ def _with_out(call: Callable, name: str) -> Callable:
     def f(args, kwargs):
         kwargs = dict(kwargs)
         out = kwargs.pop("out")
-        result = call(*args, **kwargs)
+        w = tls.walk
+        result = call(*args, **kwargs) if w.at.cast is None else walking.without_cast(w, call, args, kwargs)
         return result if out is None else store_out(out, result, name)
 
     return f
@@ -180,7 +181,10 @@ def inplace_variant(f: Callable, name: str) -> Callable:
     def method(input, *args, **kwargs):
         w = tls.walk
         check_writable(input, w)
-        r = f(input, *args, **kwargs)
+        if w.at.cast is None:
+            r = f(input, *args, **kwargs)
+        else:
+            r = walking.without_cast(w, f, (input, *args), kwargs)
         lay, got = layout_of(input), layout_of(r)
         if got is not lay:
             if got.shape != lay.shape:

@@ -8,6 +8,7 @@ from ..ir import dtypes
 from ..ir.arrays import Symbolic, as_array, required, writable
 from ..ir.shapes import Layout, dim_index, layout
 from ..trace.handle import Tensor, layout_of
+from .autocast import widened
 from .creation import filled
 from .declare import describe, function, inplace_variant, primitive, store_out
 from .gathering import UFUNCS, _bounds_now, bounded, check_long, combine, reduction_gradient, rows
@@ -95,6 +96,7 @@ def _index_add(input, dim, index, source, *, alpha=1):
 
 
 def _index_copy(input, dim, index, source):
+    input, source = widened(input, source)
     check_long("index_copy_", index)
     return _write_rows(input, _check_rows("index_copy", input, dim, index, source), index, source, "set", True)
 

@@ -8,6 +8,7 @@ from ..ir.dtypes import bool_, float32, float64, int64
 from ..ir.shapes import Layout, layout
 from ..trace.handle import Tensor, layout_of
 from . import return_types
+from .autocast import raised
 from .creation import tensor
 from .declare import function, not_implemented, operation, primitive
 from .extremes import need_elements, picked_gradient, taken
@@ -233,6 +234,7 @@ def _arranged(out, input, q, dim, keepdim):
 
 def _quantile_call(name: str, skip_nan: bool, doc: str):
     def call(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
+        input, q = raised(input, q)
         lay = layout_of(input)
         d = lay.dtype
         if lay.numel == 0:

@@ -12,6 +12,7 @@ from ..ir.shapes import broadcast_shapes as broadcast
 from ..trace.handle import Tensor, layout_of
 from ..trace.walk import place
 from ..trace.walk import view as new_view
+from .autocast import raised
 from .declare import function, publish, scalar_name
 from .shape import expand, ints, permute, reshape, transpose, view, viewed
 
@@ -344,6 +345,7 @@ def view_as_real(input):
 @function
 def view_as_complex(input):
     """Real numbers with a last dim of 2 read as complex ones: a view."""
+    (input,) = raised(input)
     lay = layout_of(input)
     if lay.dtype not in (dtypes.float32, dtypes.float64):
         raise RuntimeError(

@@ -127,16 +127,6 @@ def set_flush_denormal(mode: bool, /) -> bool:
     return False
 
 
-def is_autocast_enabled(device_type=None) -> bool:
-    """False: there is no autocast yet."""
-    return False
-
-
-def is_autocast_cpu_enabled() -> bool:
-    """False: there is no autocast yet."""
-    return False
-
-
 _warn_always = False
 
 
@@ -217,8 +207,6 @@ for _f in (
     get_float32_matmul_precision,
     set_flush_denormal,
     is_warn_always_enabled,
-    is_autocast_enabled,
-    is_autocast_cpu_enabled,
     set_default_device,
     get_default_device,
     set_warn_always,

@@ -402,8 +402,7 @@ def own(mem: np.ndarray, taken: set[int]) -> np.ndarray:
 
 
 def reset(w: Walk, end: Node) -> None:
-    mode = end.mode
-    w.at = w.roots[mode]
+    w.at = w.root(end.mode, end.cast)
     n = end.nin
     w.inputs[:n] = [None] * n
     n = end.nleaf
@@ -499,11 +498,8 @@ def located(error: Exception, where: str) -> Exception:
 
 def trim(w: Walk) -> None:
     """Forgets the tree (it grows again where it is walked): it has reached its bound."""
-    for mode in (True, False):
-        root = Node("root", (), (), None, None, w)
-        root.mode = mode
-        w.roots[mode] = root
-    w.at = w.roots[w.at.mode]
+    w.roots = {}
+    w.at = w.root(w.at.mode, w.at.cast)
     w.nodes = 0
 
 

@@ -128,7 +128,7 @@ class Node:
     """An edge of the tree and the position it leads to."""
 
     __slots__ = (
-        "op", "a", "b", "c", "args", "call", "kwcall", "static", "spec", "kids", "nxt", "out", "outs", "parent", "walk", "mode",
+        "op", "a", "b", "c", "args", "call", "kwcall", "static", "spec", "kids", "nxt", "out", "outs", "parent", "walk", "mode", "cast",
         "k", "nscal", "nin", "nleaf", "depth", "nbytes", "programs", "aux", "line", "special", "graded",
     )  # fmt: skip
 
@@ -154,10 +154,12 @@ class Node:
         self.c = args[2] if n > 2 else None
         if parent is None:
             self.mode = True
+            self.cast = None  # autocast's dtype, where it is on
             self.k = self.nscal = self.nin = self.nleaf = self.depth = self.nbytes = 0
             self.special = self.graded = False  # a Function; a backward on the way
         else:
             self.mode = parent.mode
+            self.cast = parent.cast
             self.k = self.nscal = parent.nscal
             self.nin = parent.nin
             self.nleaf = parent.nleaf
@@ -205,9 +207,8 @@ class Walk:
 
     def __init__(self, body: bool = False):
         self.body = body  # the body of an operation is being traced: nothing can be computed
-        self.roots = {True: Node("root", (), (), None, None, self), False: Node("root", (), (), None, None, self)}
-        self.roots[False].mode = False
-        self.at: Node = self.roots[True]
+        self.roots: dict = {}
+        self.at: Node = self.root(True, None)
         self.keep: list[Tensor] = []  # fresh handles
         self.storages: list[Storage] = []  # storages with a value on the walk
         self.cached: list[Tensor] = []  # placed handles that cache their value
@@ -228,6 +229,14 @@ class Walk:
         self.level: Any = None  # the vmap that it is the inside of (level.py)
         self.ending = False  # nothing that is computed from here on gets a history
         self.nodes = self.flushes = self.hits = self.misses = self.planned = self.edges = 0
+
+    def root(self, mode: bool, cast) -> Node:
+        """Where a walk begins in that gradient mode, under that autocast."""
+        found = self.roots.get((mode, cast))
+        if found is None:
+            found = self.roots[mode, cast] = Node("root", (), (), None, None, self)
+            found.mode, found.cast = mode, cast
+        return found
 
 
 def _nothing() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import config
-from ..ir.dtypes import BY_NAME, from_numpy
+from ..ir.dtypes import BY_NAME, dtype, from_numpy
 from ..ir.operation import TENSOR, Operation, Spec, spec_of
 from ..ir.shapes import Layout, flat, layout
 from ..ir.special import ENTER_ALL, ENTRY, GRAFT, LEAF, MODE, READ, RELAYOUT, STOP, WRITE, strided
@@ -25,6 +25,10 @@ def _unset(*args):
 
 flush: Callable[[Walk], None] = _unset  # set by flush.py
 foreign: Callable[[Tensor, Walk], Value] = _unset  # set by flush.py: the value of a handle of another thread's walk
+
+autocast: Callable[[Operation, dtype], Operation] = (
+    _unset  # set by ops/autocast.py: what an operation means under autocast
+)
 
 PLAIN = (ENTRY, ENTER_ALL, MODE)  # edges without an operation that need no planning
 KEPT = (
@@ -65,7 +69,8 @@ def grow(
 ) -> Node:
     w.misses += 1
     if spec is None:
-        spec = spec_of(op, tuple([v.lay for v in args]), static, frozen)
+        meant = op if p.cast is None else autocast(op, p.cast)
+        spec = spec_of(meant, tuple([v.lay for v in args]), static, frozen)
     nx = Node(op, args, static, spec, p, w)
     nx.nscal += nscal
     nx.nin += nin
@@ -526,24 +531,47 @@ def graft(v: Value, history: Value, w: Walk) -> Value:
     return edge(w, GRAFT, (v, history), TWO, TWO).out
 
 
-# --- gradient mode ----------------------------------------------------------------------------------------------------
+# --- modes: whether gradients are recorded, and autocast ------------------------------------------------------------------
 
 
 def set_mode(mode: bool) -> None:
+    """Gradient mode, from here on in this thread."""
     w = tls.walk
     at = w.at
-    if at.mode is mode:
-        return
+    if at.mode is not mode:
+        _enter_mode(w, mode, at.cast)
+
+
+def set_cast(cast) -> None:
+    """Autocast from here on in this thread: its dtype, or None."""
+    w = tls.walk
+    at = w.at
+    if at.cast is not cast:
+        _enter_mode(w, at.mode, cast)
+
+
+def _enter_mode(w: Walk, mode: bool, cast) -> None:
+    at = w.at
     if at.parent is None:
-        w.at = w.roots[mode]
+        w.at = w.root(mode, cast)
         return
     nx = at.nxt
-    if nx.op is MODE and nx.static[0] is mode:
+    if nx.op is MODE and nx.static[0] is mode and nx.static[1] is cast:
         w.at = nx
         return
-    special(w, MODE, (), (mode,), _set_node_mode)
+    special(w, MODE, (), (mode, cast), _set_node_modes)
 
 
-def _set_node_mode(n: Node) -> tuple:
-    n.mode = n.static[0]
+def _set_node_modes(n: Node) -> tuple:
+    n.mode, n.cast = n.static
     return ()
+
+
+def without_cast(w: Walk, f: Callable, args, kwargs):
+    """f(*args, **kwargs) with autocast off."""
+    cast = w.at.cast
+    set_cast(None)
+    try:
+        return f(*args, **kwargs)
+    finally:
+        set_cast(cast)

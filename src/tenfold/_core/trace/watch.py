@@ -56,9 +56,9 @@ def own_tree() -> Iterator[None]:
         try:
             end_walk()
         finally:
-            mode = w.at.mode
+            at = w.at
             w.roots, w.nodes = before, nodes
-            w.at = w.roots[mode]
+            w.at = w.root(at.mode, at.cast)
 
 
 def is_settled(plan) -> bool:

@@ -1,7 +1,7 @@
 """Asking for a GPU: there is no GPU backend yet, and these functions say so."""
 
-from ._core.ops.devices import device as _device
-from ._core.ops.devices import no_device as _no_device
+from .._core.ops.devices import device as _device
+from .._core.ops.devices import no_device as _no_device
 
 
 def is_available() -> bool:
@@ -226,3 +226,11 @@ def get_gencode_flags() -> str:
 def is_current_stream_capturing() -> bool:
     """False: there are no streams."""
     return False
+
+
+def __getattr__(name: str):
+    if name == "amp":  # waits for its first use
+        from importlib import import_module
+
+        return import_module(f"{__name__}.amp")
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'", name=name)
