@@ -22,7 +22,8 @@ LOWER = frozenset(
     linear lstm matmul mm prelu_kernel scaled_dot_product_attention vecdot""".split()
 )
 FLOAT32 = frozenset(
-    """_cdist _cholesky _eig _eigh _fractional_max_pool _inv _lu _prod _qr _reflect_pad _replicate_pad _solve
+    """fft fft2 fftn hfft hfft2 hfftn ifft ifft2 ifftn
+    ihfft ihfft2 ihfftn irfft irfft2 irfftn rfft rfft2 rfftn _cdist _cholesky _eig _eigh _fractional_max_pool _inv _lu _prod _qr _reflect_pad _replicate_pad _solve
     _solve_triangular _svd adaptive_avg_pool3d adaptive_max_pool3d avg_pool3d binary_cross_entropy
     binary_cross_entropy_with_logits cholesky cholesky_ex cholesky_inverse cholesky_solve complex cond cosine_embedding_loss
     cross_entropy cross_entropy_of_probabilities ctc_loss eig eigh eigvals eigvalsh fractional_max_pool geqrf grid_sampler

@@ -56,7 +56,7 @@ class Level:
         self.walk = w = Walk(body=True)
         w.level = self
         w.runner = self.run
-        w.at = w.roots[self.outer.at.mode]
+        w.at = w.root(self.outer.at.mode, self.outer.at.cast)
         w.inference = self.outer.inference
         w.flushes = self.outer.flushes
         self.captured: dict[int, tuple[Tensor, Value]] = {}
