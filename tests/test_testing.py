@@ -49,3 +49,10 @@ def test_make_tensor():
     t = make_tensor((4, 6), dtype=torch.float32, low=2, high=3, noncontiguous=True)
     assert t.shape == (4, 6) and not t.is_contiguous()
     assert 2 <= t.min().item() and t.max().item() < 3
+
+
+def test_assert_allclose_is_looser():
+    torch.testing.assert_allclose(torch.ones(2), torch.ones(2) + 5e-5)
+    torch.testing.assert_allclose([1.0, 2.0], torch.tensor([1.0, 2.0]))
+    with pytest.raises(AssertionError, match="not close"):
+        torch.testing.assert_allclose(torch.ones(2), torch.zeros(2))

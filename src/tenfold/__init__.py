@@ -9,6 +9,7 @@ from importlib import import_module as _import_module
 from ._core import config as _config
 from ._core import native as _native
 from ._core import ops as _ops
+from ._core.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
 from ._core.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -48,6 +49,7 @@ _HOMES = {
     "compile": "compiler",
     "vmap": "func",
     "autocast": "amp",
+    "get_device_module": "accelerator",
     "GradScaler": "amp",
 }  # functions whose modules wait for their first use
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import tenfold as torch
 
-__all__ = ["assert_close", "make_tensor"]
+__all__ = ["assert_allclose", "assert_close", "make_tensor"]
 
 # dtype -> (rtol, atol); other dtypes are compared exactly
 _TOLERANCES = {
@@ -200,6 +200,27 @@ def _compare_values(a: np.ndarray, e: np.ndarray, rtol: float, atol: float, equa
         more = "" if exact else f" (up to {allowed} allowed)"
         lines.append(f"Greatest {kind} difference: {values[place].item()} at index {place}{more}")
     return "\n".join(lines)
+
+
+def assert_allclose(
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str = "",
+) -> None:
+    """Deprecated: `assert_close` without checks of device, dtype and strides, and with wider default tolerances."""
+    if not isinstance(actual, torch.Tensor):
+        actual = torch.tensor(actual)
+    if not isinstance(expected, torch.Tensor):
+        expected = torch.tensor(expected, dtype=actual.dtype)
+    if rtol is None and atol is None:
+        limits = {torch.float16: (1e-3, 1e-3), torch.float32: (1e-4, 1e-5), torch.float64: (1e-5, 1e-8)}
+        found = [limits.get(t.dtype, (0.0, 0.0)) for t in (actual, expected)]
+        rtol, atol = (max(pair) for pair in zip(*found))
+    loose = {"check_device": True, "check_dtype": False, "check_stride": False}
+    assert_close(actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, msg=msg or None, **loose)
 
 
 def make_tensor(

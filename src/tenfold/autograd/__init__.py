@@ -1,7 +1,14 @@
 """Automatic differentiation: backward, grad, Function, gradient modes, hooks, checks. Names only."""
 
+from .._core.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from .._core.autograd.function import Function
-from .._core.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
+from .._core.autograd.grad_mode import (
+    enable_grad,
+    inference_mode,
+    no_grad,
+    set_grad_enabled,
+    set_multithreading_enabled,
+)
 from .._core.autograd.gradcheck import gradcheck, gradgradcheck
 from .._core.autograd.reverse import backward_all as backward
 from .._core.autograd.reverse import grad
@@ -21,6 +28,7 @@ __all__ = [
     "Function",
     "Variable",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "function",
     "functional",
@@ -29,5 +37,7 @@ __all__ = [
     "gradgradcheck",
     "inference_mode",
     "no_grad",
+    "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]

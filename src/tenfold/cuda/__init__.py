@@ -2,6 +2,43 @@
 
 from .._core.ops.devices import device as _device
 from .._core.ops.devices import no_device as _no_device
+from .queries import (
+    caching_allocator_alloc,
+    caching_allocator_delete,
+    caching_allocator_enable,
+    change_current_allocator,
+    check_error,
+    clock_rate,
+    cudart,
+    current_blas_handle,
+    current_solver_handle,
+    device_memory_used,
+    get_allocator_backend,
+    get_per_process_memory_fraction,
+    get_stream_from_external,
+    get_sync_debug_mode,
+    graph_pool_handle,
+    host_memory_stats,
+    host_memory_stats_as_nested_dict,
+    list_gpu_processes,
+    make_graphed_callables,
+    max_memory_cached,
+    memory_cached,
+    memory_snapshot,
+    memory_stats,
+    memory_stats_as_nested_dict,
+    memory_usage,
+    power_draw,
+    reset_accumulated_host_memory_stats,
+    reset_accumulated_memory_stats,
+    reset_max_memory_cached,
+    reset_peak_host_memory_stats,
+    set_per_process_memory_fraction,
+    set_sync_debug_mode,
+    temperature,
+    use_mem_pool,
+    utilization,
+)
 
 
 def is_available() -> bool:
@@ -184,8 +221,10 @@ class Stream:
 class Event:
     """There is no GPU to have events: making one raises as PyTorch without CUDA."""
 
-    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False):
-        raise _no_device(_device("cuda"))
+    def __init__(
+        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False, external: bool = False
+    ):
+        raise RuntimeError(f"Tried to instantiate an Event: {_no_device(_device('cuda'))}")
 
 
 def current_stream(device=None) -> Stream:
@@ -226,6 +265,64 @@ def get_gencode_flags() -> str:
 def is_current_stream_capturing() -> bool:
     """False: there are no streams."""
     return False
+
+
+class StreamContext:
+    """A block on a stream: without a GPU there is only `None`, and nothing is different."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def __enter__(self):
+        if self.stream is not None:
+            raise _no_device(_device("cuda"))
+
+    def __exit__(self, *error) -> None:
+        pass
+
+
+def stream(stream) -> StreamContext:
+    """A block on a stream; `None` changes nothing."""
+    return StreamContext(stream)
+
+
+def set_stream(stream) -> None:
+    """Does nothing for None; raises as PyTorch without CUDA for a stream."""
+    if stream is not None:
+        raise _no_device(_device("cuda"))
+
+
+class device_of(device):
+    """A block on the GPU of a tensor: a tensor on the CPU changes nothing."""
+
+    def __init__(self, obj):
+        super().__init__(obj.device.index if getattr(obj, "is_cuda", False) else -1)
+
+
+class CUDAGraph:
+    """There is no GPU: making one raises RuntimeError."""
+
+    def __init__(self, keep_graph: bool = False):
+        raise RuntimeError(f"Tried to instantiate a CUDAGraph: {_no_device(_device('cuda'))}")
+
+
+class ExternalStream(Stream):
+    """There is no GPU to have streams: making one raises as PyTorch without CUDA."""
+
+    def __init__(self, stream_ptr, device=None, **kwargs):
+        super().__init__(device)
+
+
+class CudaError(RuntimeError):
+    """An error that a GPU's driver reports."""
+
+    def __init__(self, code: int):
+        super().__init__(f"CUDA error {code}")
+
+
+has_half = True
+has_magma = False
+default_generators = ()
 
 
 def __getattr__(name: str):

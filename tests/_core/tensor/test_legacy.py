@@ -33,6 +33,10 @@ def test_resize_out_of_place_keeps_the_number_of_elements():
 def test_what_was_removed_says_what_to_use():
     with pytest.raises(RuntimeError, match="Categorical"):
         torch.ones(2).reinforce(1.0)
+    with pytest.raises(RuntimeError, match="linalg"):
+        torch.ones(2, 2).solve(torch.ones(2, 2))
+    with pytest.raises(RuntimeError, match="eigh"):
+        torch.symeig(torch.ones(2, 2))
 
 
 def test_split_takes_pytorchs_names():

@@ -128,3 +128,19 @@ class inference_mode(_Mode):
 def is_inference_mode_enabled() -> bool:
     """Whether this thread is inside `inference_mode`."""
     return tls.walk.inference
+
+
+class set_multithreading_enabled(_Mode):
+    """Accepted: `backward()` is part of a program, whose threads `torch.set_num_threads` sets."""
+
+    def __init__(self, mode: bool):
+        self.mode = bool(mode)
+
+    def copy(self):
+        return set_multithreading_enabled(self.mode)
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *error):
+        pass

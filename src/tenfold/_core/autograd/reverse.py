@@ -19,6 +19,7 @@ from ..trace.flush import History, flush
 from ..trace.handle import Node, Storage, Tensor, Value, Walk, fresh, layout_of, placed, requires_grad, tls
 from ..trace.macro import apply_spec, fit
 from ..trace.walk import place, resolve, set_mode, special, view, write
+from . import anomaly
 
 USED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
@@ -54,7 +55,15 @@ def backward(
         raise RuntimeError(
             f"{NO_GRAD}: nothing that `backward` starts from was made from a tensor with requires_grad=True"
         )
-    if create_graph or inputs is not None or w.hooked or v.node.special or w.at.special or w.eager:
+    if (
+        create_graph
+        or inputs is not None
+        or w.hooked
+        or v.node.special
+        or w.at.special
+        or w.eager
+        or anomaly.state.enabled
+    ):
         targets = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
         if targets is not None and not targets:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
@@ -474,7 +483,10 @@ def _steps(
         if wanted is not None and s not in wanted:
             continue
         if s in h.objects:
-            for a, g in zip(args, h.objects[s].run_backward(given, [graph.lays[o] for o in outs], create)):
+            got = h.objects[s].run_backward(given, [graph.lays[o] for o in outs], create)
+            if anomaly.state.enabled:
+                anomaly.check(got[len(outs) :], f"{h.objects[s].function.__name__}Backward")
+            for a, g in zip(args, got):
                 if g is not None and graph.rg[a]:
                     g = fitting(g, graph.lays[a], h.objects[s].function.__name__)
                     grads[a] = added(grads[a], g) if a in grads else g
@@ -484,7 +496,10 @@ def _steps(
             continue
         operands = [pick(k, args, outs, given_present(given), fetch) for k in vjp.picks]
         read = read or vjp.reads
-        for k, g in zip(vjp.wrt, apply_spec(vjp.spec, operands, w)):
+        made = apply_spec(vjp.spec, operands, w)
+        if anomaly.state.enabled:
+            anomaly.check(made, f"{spec.op.grad_name}Backward0")
+        for k, g in zip(vjp.wrt, made):
             a = args[k]
             grads[a] = added(grads[a], g) if a in grads else g
     for i in list(grads):

@@ -70,6 +70,7 @@ FAMILIES = (
     "loss_margin",
     "loss_ctc",
     "recurrent",
+    "segments",
     "batching",
     "batching_rules",
     "packed",

@@ -10,6 +10,7 @@ import numpy as np
 from ..ir.dtypes import int32
 from ..ir.shapes import Layout, broadcast_shapes, layout, size
 from . import return_types
+from .autocast import raised
 from .declare import not_implemented, operation, primitive, scalar_name
 from .linalg_solve import columns, need_matrix, need_square
 
@@ -90,6 +91,7 @@ def _ldl(A, hermitian, check):
 
 
 def _checked(name: str, A, hermitian: bool, check: bool):
+    (A,) = raised(A)
     need_square(name, A, True)
     if A.dtype.half:
         raise not_implemented("ldl_factor_kernel_cpu", A.dtype)

@@ -232,3 +232,29 @@ def renorm(input, p, dim, maxnorm):
     over = (norms > maxnorm).to(norms.dtype)
     factor = over * (maxnorm / (norms + 1e-7)) + (1 - over)
     return (input.to(wide_of(input.dtype)) * factor).to(input.dtype)
+
+
+# --- older names --------------------------------------------------------------------------------------------------
+
+
+@function(where="torch")
+def norm_except_dim(v, pow=2, dim=0):
+    """The norm over all dims but one, which are kept with size 1; over all of them for dim -1. pow: the order. Default 2."""
+    if dim == -1:
+        return vector_norm(v, float(pow))
+    kept = dim_index(dim, layout_of(v).ndim)
+    others = [d for d in range(layout_of(v).ndim) if d != kept]
+    return vector_norm(v, float(pow), others, True) if others else v.abs()
+
+
+@function(where="torch")
+def frobenius_norm(input, dim, keepdim=False, *, out=None):
+    """The root of the sum of squares over dims. Deprecated: use `linalg.vector_norm`."""
+    dims = list(dim) if isinstance(dim, (tuple, list)) else [dim]
+    return stored("frobenius_norm", vector_norm(input, 2.0, dims or None, keepdim), out)
+
+
+@function(where="torch")
+def nuclear_norm(input, dim=(-2, -1), keepdim=False, *, out=None):
+    """The sum of singular values. Deprecated: use `linalg.matrix_norm(A, "nuc")`."""
+    return stored("nuclear_norm", matrix_norm(input, "nuc", tuple(dim), keepdim), out)

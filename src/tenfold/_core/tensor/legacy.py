@@ -184,6 +184,34 @@ def _reinforce(self, reward):
     )
 
 
+def _eig(self, eigenvectors=False):
+    """Removed from PyTorch: use torch.linalg.eig, whose results are complex."""
+    return _gone("eig", "torch.linalg.eig, whose results are complex")
+
+
+def _symeig(self, eigenvectors=False):
+    """Removed from PyTorch: use torch.linalg.eigh."""
+    return _gone("symeig", "torch.linalg.eigh(A, UPLO='U')")
+
+
+def _lstsq(self, other):
+    """Removed from PyTorch: use torch.linalg.lstsq, with its arguments the other way round."""
+    return _gone("lstsq", "torch.linalg.lstsq(A, B), with its arguments the other way round")
+
+
+def _solve(self, other):
+    """Removed from PyTorch: use torch.linalg.solve, with its arguments the other way round."""
+    return _gone("solve", "torch.linalg.solve(A, B), with its arguments the other way round")
+
+
+def _gone(name: str, instead: str):
+    raise RuntimeError(f"{name}: this function was deprecated since PyTorch 1.9 and is now removed: use {instead}")
+
+
+for _name, _f in {"eig": _eig, "symeig": _symeig, "lstsq": _lstsq, "solve": _solve}.items():
+    setattr(Tensor, _name, _f)
+    PUBLIC["torch"][_name] = _f
+
 for _name, _f in {"resize": _resize, "resize_as": _resize_as, "index": _index, "reinforce": _reinforce}.items():
     setattr(Tensor, _name, _f)
 

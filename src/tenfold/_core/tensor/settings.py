@@ -158,6 +158,24 @@ def set_deterministic_debug_mode(debug_mode) -> None:
     use_deterministic_algorithms(debug_mode > 0, warn_only=debug_mode == 1)
 
 
+def init_num_threads() -> None:
+    """Does nothing: a new thread has the number of threads of all."""
+
+
+def is_distributed(input) -> bool:
+    """False: no tensor lies in several processes."""
+    return False
+
+
+def thread_safe_generator() -> None:
+    """None: in a worker process of a DataLoader too the default generator is used."""
+
+
+torch.update(
+    has_lapack=True, has_mkl=False, has_openmp=False, has_spectral=True
+)  # of what computes: NumPy's LAPACK and FFT
+
+
 def is_vulkan_available() -> bool:
     """False: there is no such backend."""
     return False
@@ -212,6 +230,9 @@ for _f in (
     set_warn_always,
     get_deterministic_debug_mode,
     set_deterministic_debug_mode,
+    init_num_threads,
+    is_distributed,
+    thread_safe_generator,
     is_vulkan_available,
     compiled_with_cxx11_abi,
     sym_int,
