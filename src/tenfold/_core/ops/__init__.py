@@ -79,7 +79,6 @@ FAMILIES = (
     "sparse_operations",
     "nested",
     "nested_creation",
-    "segments",
 )
 
 for _family in FAMILIES:

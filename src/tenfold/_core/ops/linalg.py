@@ -9,7 +9,7 @@ import numpy as np
 from ..ir.dtypes import FLOAT, int64, promote
 from ..ir.shapes import broadcast_shapes, dim_index, layout
 from . import return_types
-from .declare import PUBLIC, function, operation, primitive, publish
+from .declare import PUBLIC, function, operation, primitive
 from .elementwise import conj
 from .linalg_decompose import _cholesky, cholesky_info, eigh_of, lu_of, lu_solve, svd_of, svdvals
 from .linalg_solve import columns, in_columns, inverse_of, need_matrix, need_square, no_problem, solution_of, solved
@@ -441,7 +441,10 @@ def householder_product(input, tau):
     return in_columns(out)
 
 
-publish(householder_product, "orgqr", "torch Tensor")
+@function(where="torch Tensor")
+def orgqr(input, input2, *, out=None):
+    """`linalg.householder_product`, its second argument (tau) under another name."""
+    return householder_product(input, input2, out=out)
 
 
 @primitive(
@@ -465,10 +468,11 @@ def geqrf(input):
 
 
 @operation(out=True)
-def ormqr(input, tau, other, left=True, transpose=False):
-    """other multiplied by the whole Q of the Householder reflections in input and tau (its adjoint, transpose=True).
+def ormqr(input, input2, input3, left=True, transpose=False):
+    """A matrix multiplied by the whole Q of the Householder reflections in input and input2 (its adjoint, transpose=True).
 
-    Args: input: (*, M, K); tau: (*, K); other: (*, M, N), or (*, N, M) where not left."""
+    Args: input: (*, M, K); input2: tau, (*, K); input3: the matrix, (*, M, N), or (*, N, M) where not left."""
+    tau, other = input2, input3
     need_matrix("torch.ormqr", input)
     m, k = input.shape[-2], tau.shape[-1]
     wide = input = input.narrow(-1, 0, k)

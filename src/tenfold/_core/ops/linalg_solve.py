@@ -359,10 +359,11 @@ def _cholesky_inverse_gradient(g, out, L, upper):
 
 
 @operation(out=True, gradient=_cholesky_solve_gradient)
-def cholesky_solve(input, L, upper=False):
+def cholesky_solve(input, input2, upper=False):
     """X such that A X = input, where A = L L^H (or U^H U, upper=True) is given by its Cholesky factor.
 
-    Args: input: (*, N, K); L: (*, N, N)."""
+    Args: input: (*, N, K); input2: L (or U), (*, N, N)."""
+    L = input2
     need_square("cholesky_solve", L)
     first, second = (adjoint(L), L) if upper else (L, adjoint(L))
     return triangular_of(second, triangular_of(first, input, False, False), True, False)

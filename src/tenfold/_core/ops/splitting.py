@@ -78,7 +78,12 @@ def split_with_sizes(input, split_sizes, dim=0):
     return pieces(input, d, sizes)
 
 
-publish(split, "unsafe_split", "torch Tensor")
+@function(where="torch Tensor")
+def unsafe_split(tensor, split_size, dim=0):
+    """As `split`, with one size."""
+    return split(tensor, split_size, dim)
+
+
 publish(split_with_sizes, "unsafe_split_with_sizes", "torch Tensor")
 
 
