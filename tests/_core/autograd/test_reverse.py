@@ -256,3 +256,34 @@ def test_the_last_use_of_a_leaf_gives_its_gradient_first():
     factors = [1.0, 2.0**25, -(2.0**25)]
     sum(v * f for v, f in zip(views, factors)).sum().backward()
     assert x.grad.item() == 1.0
+
+
+def test_a_backward_uses_up_its_own_history_only():
+    a, b = (torch.ones(3, requires_grad=True) for _ in range(2))
+    shared = a * b
+    first, second, third = (b * b * b).sum(), (a * a * a).sum(), (shared * a).sum()
+    first.item()  # all three are kept by one flush
+    first.backward()
+    second.backward()
+    assert (a.grad.tolist(), b.grad.tolist()) == ([3, 3, 3], [3, 3, 3])
+    (g,) = torch.autograd.grad(third, [b])
+    assert g.tolist() == [1, 1, 1]
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        (shared * b).sum().backward()
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        first.backward()
+
+
+def test_what_is_used_up_is_let_go():
+    import gc
+
+    a = torch.ones(1000, requires_grad=True)
+    first, second = (a * a).exp().sum(), (a + 1).sin().sum()
+    first.item()
+    history = first._st.hist[0]
+    kept = len(history.saved)
+    first.backward()
+    gc.collect()
+    assert 0 < len(history.saved) < kept
+    second.backward()
+    assert len(history.saved) == 0

@@ -17,6 +17,7 @@ from ..ir.special import ACCUMULATE, BACKWARD, BACKWARD_FROM, ENTRY, LEAF, ONES,
 from ..trace.bundle import receive, release
 from ..trace.flush import History, flush
 from ..trace.handle import Node, Storage, Tensor, Value, Walk, fresh, layout_of, placed, requires_grad, tls
+from ..trace.history import passed_from
 from ..trace.macro import apply_spec, fit
 from ..trace.walk import place, resolve, set_mode, special, view, write
 from . import anomaly
@@ -137,8 +138,7 @@ def check_used(n: Node, root: Value) -> None:
 
 def used_up(n: Node, root: Value) -> bool:
     low = Lowering(n.parent)
-    _, steps = needed_for_reverse(low.graph, [low.number(root)])
-    return bool(steps & low.graph.used)
+    return not low.graph.used.isdisjoint(needed_for_reverse(low.graph, [low.number(root)]))
 
 
 def positions(mask: int) -> tuple[int, ...]:
@@ -267,9 +267,9 @@ def histories(pending: dict, retain: bool, w: Walk) -> None:
 
 
 def _one_edge(h: History, seeds: dict[int, Tensor], retain: bool, pending: dict, w: Walk) -> None:
-    if not h.dead.isdisjoint(seeds) or h.saved is None:
-        raise RuntimeError(USED)
     ids = tuple(seeds)
+    if not h.dead.isdisjoint(ids) or (h.used and not h.used.isdisjoint(passed_from(h.graph, ids))):
+        raise RuntimeError(USED)
     saved = tuple(h.saved)
     args = tuple([resolve(g, w) for g in seeds.values()])
     nx = w.at.nxt
@@ -289,7 +289,7 @@ def _one_edge(h: History, seeds: dict[int, Tensor], retain: bool, pending: dict,
     w.inputs[nx.nin - n : nx.nin] = list(h.saved.values())
     made = [fresh(v, w) for v in nx.outs]
     if not retain and saved:
-        h.saved = None
+        h.use_up(passed_from(h.graph, ids))
     for k, g in zip(reversed(nx.aux), reversed(made)):
         deliver(h.leaves[k], g, pending, w)
 
@@ -470,7 +470,7 @@ def _steps(
                 sink.add(k, _of_view(g, t, graph.lays[i]))
         return g
 
-    read = False
+    read: set[int] = set()
     for s in range(start, -1, -1):
         outs = graph.outs[s]
         if not any(o in grads for o in outs):
@@ -494,8 +494,11 @@ def _steps(
         vjp = spec.vjp(tuple([graph.rg[a] for a in args]), tuple([g is not None for g in given]))
         if vjp.spec is None:
             continue
+        if vjp.reads:
+            if s in h.used:
+                raise RuntimeError(USED)
+            read.add(s)
         operands = [pick(k, args, outs, given_present(given), fetch) for k in vjp.picks]
-        read = read or vjp.reads
         made = apply_spec(vjp.spec, operands, w)
         if anomaly.state.enabled:
             anomaly.check(made, f"{spec.op.grad_name}Backward0")
@@ -507,7 +510,7 @@ def _steps(
         if i in graph.leaves and g is not None:
             _arrive(h.leaves[graph.leaves[i]], g, pending, sink, w)
     if read and not retain:
-        h.saved = None
+        h.use_up(read)
 
 
 def fitting(g: Tensor, lay: Layout, name: str) -> Tensor:
@@ -565,16 +568,11 @@ def _fetcher(h: History, create: bool) -> Callable[[int], Tensor]:
             return made[i]
         lay = graph.lays[i]
         if i in graph.consts or lay.number:
-            value = graph.consts[i] if i in graph.consts else saved(i)
+            value = graph.consts[i] if i in graph.consts else h.saved[i]
             made[i] = _number(value, lay)
         else:
-            made[i] = _saved_handle(saved(i), lay, (h, i, None) if create and graph.rg[i] else None)
+            made[i] = _saved_handle(h.saved[i], lay, (h, i, None) if create and graph.rg[i] else None)
         return made[i]
-
-    def saved(i: int):
-        if h.saved is None:
-            raise RuntimeError(USED)
-        return h.saved[i]
 
     return fetch
 

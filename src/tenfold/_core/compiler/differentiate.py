@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..ir.graph import Graph
 from ..ir.operation import TENSOR, spec_of
@@ -62,17 +62,16 @@ def add(graph: Graph, a: int, b: int) -> int:
     ]
 
 
-def needed_for_reverse(graph: Graph, roots: list[int]) -> tuple[set[int], set[int]]:
-    """The values that reverse mode from any of `roots` would read, and the steps on the way."""
-    reads: set[int] = set()
-    steps: set[int] = set()
+def needed_for_reverse(graph: Graph, roots: Iterable[int]) -> dict[int, set[int]]:
+    """The steps that reverse mode from any of `roots` would pass, and the values that each would read."""
+    found: dict[int, set[int]] = {}
     todo = set(roots)
     for s in range(len(graph.specs) - 1, -1, -1):
         outs = graph.outs[s]
         present = tuple([o in todo for o in outs])
         if not any(present):
             continue
-        steps.add(s)
+        reads = found[s] = set()
         spec, args = graph.specs[s], graph.args[s]
         if spec.op is LEAF or s in graph.objects:
             todo.update(a for a in args if graph.rg[a] and s in graph.objects)
@@ -92,7 +91,7 @@ def needed_for_reverse(graph: Graph, roots: list[int]) -> tuple[set[int], set[in
         if read_too != present:  # a gradient of the gradient may come from results that the gradient reads
             reads.update(outs[k - len(args)] for k in spec.vjp(needs, read_too).picks if 0 <= k - len(args) < len(outs))
             reads.update(args[k] for k in spec.vjp(needs, read_too).picks if k < len(args))
-    return reads, steps
+    return found
 
 
 def patterns(present: tuple[bool, ...]) -> set[tuple[bool, ...]]:

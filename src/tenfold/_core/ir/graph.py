@@ -15,7 +15,7 @@ class Graph:
     """Steps (spec, operands, results) in order, over numbered values."""
 
     __slots__ = (
-        "lays", "rg", "specs", "args", "outs", "step_of", "inputs", "scalars", "consts", "leaves", "used", "objects", "_masks",
+        "lays", "rg", "specs", "args", "outs", "step_of", "inputs", "scalars", "consts", "leaves", "used", "objects", "passed", "_masks",
     )  # fmt: skip
 
     def __init__(self):
@@ -31,6 +31,7 @@ class Graph:
         self.leaves: dict[int, int] = {}  # value -> position among the leaves of the walk
         self.used: set[int] = set()  # steps whose history a backward has used up
         self.objects: dict[int, int] = {}  # step of an autograd.Function -> position of its context
+        self.passed: dict[tuple, dict[int, set[int]]] = {}  # trace.history.passed_from keeps its answers
         self._masks: dict[int, int] | None = None
 
     def value(self, lay: Layout | None, rg: bool = False) -> int:

@@ -5,7 +5,7 @@ path's end is keyed by the values asked for. Values with a history keep what a l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..random import engine
 from . import skeleton
 from . import walk as walking
 from .handle import Memory, Node, Storage, Tensor, Value, Walk, counts, new, no_value, tls
-from .history import Past
+from .history import Past, passed_from
 from .walk import line_text, special
 
 ndarray = np.ndarray
@@ -36,17 +36,25 @@ first_program: Callable[[], None] = _nothing  # called when a compiled program t
 class History:
     """What a flush keeps of a path for a later backward: its skeleton, the saved values, where its leaves' gradients go."""
 
-    __slots__ = ("graph", "saved", "leaves", "objects", "hooks", "order", "dead", "special", "__weakref__")
+    __slots__ = ("graph", "saved", "leaves", "objects", "hooks", "order", "dead", "used", "special", "__weakref__")
 
     def __init__(self, past: Past, env: dict, w: Walk):
         self.graph: Graph = past.graph
-        self.saved: dict[int, Any] | None = {past.number[i]: env[i] for i in past.saved}
+        self.saved: dict[int, Any] = {past.number[i]: env[i] for i in past.saved}
         self.leaves = [w.leaves[p] for p in past.leaves]
         self.objects = {s: w.inputs[p] for s, p in past.objects.items()}
         self.hooks: dict[int, list] = {}
         self.order = w.flushes
         self.dead = past.dead
+        self.used: set[int] = set()  # steps that a backward without retain_graph has passed
         self.special = bool(self.objects)
+
+    def use_up(self, steps: Iterable[int]) -> None:
+        """Lets go of the saved values that no other steps than these, and those used up before, would read."""
+        reads = passed_from(self.graph, tuple(range(len(self.graph.lays))))
+        self.used.update([s for s in steps if reads.get(s)])
+        kept: set[int] = set().union(*[values for s, values in reads.items() if s not in self.used])
+        self.saved = {i: x for i, x in self.saved.items() if i in kept}
 
 
 class Plan:

@@ -76,19 +76,28 @@ class Past:
 def _reach(graph: Graph, roots: list[int]) -> tuple[set[int], set[int], set[int]]:
     """What reverse mode from the roots reads, the steps that it passes, and the roots whose history is used up."""
     if not graph.used:
-        reads, steps = needed_for_reverse(graph, roots)
-        return reads, steps, set()
+        found = needed_for_reverse(graph, roots)
+        return set().union(*found.values()), set(found), set()
     all_reads: set[int] = set()
     all_steps: set[int] = set()
     dead = set()
     for i in roots:
-        reads, steps = needed_for_reverse(graph, [i])
-        if steps & graph.used:
-            dead.add(i)
+        found = needed_for_reverse(graph, [i])
+        if graph.used.isdisjoint(found):
+            all_reads.update(*found.values())
+            all_steps.update(found)
         else:
-            all_reads |= reads
-            all_steps |= steps
+            dead.add(i)
     return all_reads, all_steps, dead
+
+
+def passed_from(graph: Graph, ids: tuple[int, ...]) -> dict[int, set[int]]:
+    """The steps of a skeleton that reverse mode from these values passes, and the saved values that each reads."""
+    found = graph.passed.get(ids)
+    if found is None:
+        needed = needed_for_reverse(graph, ids)
+        found = graph.passed[ids] = {s: reads.difference(graph.consts) for s, reads in needed.items()}
+    return found
 
 
 def _shared(small: Graph, leaves: int) -> Graph:
