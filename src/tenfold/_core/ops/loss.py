@@ -307,6 +307,14 @@ def _logits_gradient(g, out, input, target, how):
     return _logits_slopes(shared(g, input, target, how), input, target)
 
 
+def _check_targets(target) -> None:
+    if target.dtype.category != FLOAT:
+        raise RuntimeError(
+            f"result type Float can't be cast to the desired output type {scalar_name(target.dtype)}: "
+            "binary_cross_entropy_with_logits takes floating-point targets, give target.float()"
+        )
+
+
 @operation(
     where="",
     name="binary_cross_entropy_with_logits",
@@ -314,11 +322,13 @@ def _logits_gradient(g, out, input, target, how):
     gradient=_logits_gradient,
 )
 def _logits(input, target, how):
+    _check_targets(target)
     return reduced(_rounded_logits(input, target, None) if input.dtype.half else _logits_error(input, target), how)
 
 
 @operation(where="", name="weighted_binary_cross_entropy_with_logits", grad_name="BinaryCrossEntropyWithLogits")
 def _weighted_logits(input, target, weight, pos_weight, how):
+    _check_targets(target)
     if pos_weight is None and not input.dtype.half:
         loss = _logits_error(input, target)
     else:
