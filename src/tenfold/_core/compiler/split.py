@@ -16,8 +16,8 @@ from ..ir.loops import Kernel
 if TYPE_CHECKING:
     from .build import ConvolutionStep, KernelStep, ProductStep
 
-LEAST = 50_000  # work from which on a step is cut
-CHUNK = 10_000  # work of a chunk, at least
+LEAST = 120_000  # work from which on a step is cut
+CHUNK = 20_000  # work of a chunk, at least
 FEWEST, MOST = 4, 16  # chunks
 LINE = 64  # elements of neighbours that are never cut apart
 PLAIN = frozenset(
@@ -25,6 +25,7 @@ PLAIN = frozenset(
      "fmin", "floor", "ceil", "rint", "trunc", "lt", "le", "gt", "ge", "eq", "ne", "copysign", "require")
 )  # fmt: skip
 ROWS, COLUMNS = 24, 48  # of a product that are never cut apart: whole tiles
+PLANES = 16  # channels or features of a convolution that are never cut apart
 MULTIPLY_ADD = {"f32": 0.02, "f64": 0.04}
 
 
@@ -133,9 +134,9 @@ def convolve(s: ConvolutionStep, row: dict[str, int]) -> Split | None:
     if s.kernel != "conv_weight":
         ways.insert(0, ("batch", 1, {"x_off": row["x_batch"], "y_off": row["y_batch"]}))
     if row["groups"] == 1 and min(row["channels"], row["features"]) > 1:
-        both = [("features", 16, features), ("channels", 16, channels)]
+        both = [("features", PLANES, features), ("channels", PLANES, channels)]
         if s.kernel == "conv_weight":
-            both = [(name, 16, moved) for name, _, moved in sorted(both, key=lambda way: -row[way[0]])]
+            both = [(name, PLANES, moved) for name, _, moved in sorted(both, key=lambda way: -row[way[0]])]
         ways += both[s.kernel == "conv_input" :][:1]
     name, unit, moved = max(ways, key=lambda way: min(row[way[0]] // way[1], FEWEST))
     return _of_row(convolution.ROW, row, work, name, unit, moved)

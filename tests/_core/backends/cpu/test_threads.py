@@ -5,35 +5,13 @@ import subprocess
 import sys
 import threading
 
-import numpy as np
 import pytest
 
 import tenfold as torch
 from tenfold._core.backends.cpu import threads
-from tenfold._core.compiler import split
 
 F = torch.nn.functional
-pytestmark = pytest.mark.skipif(not threads.SYSCALL, reason="no threads here")
-
-
-@pytest.fixture(autouse=True)
-def count(monkeypatch):
-    monkeypatch.setattr(threads, "MOST", 4)
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def cut_all(monkeypatch):
-    """Every step is cut where it can be, into small chunks, and every one is offered to the workers."""
-    for name, value in (("LEAST", 0), ("CHUNK", 1), ("LINE", 16), ("ROWS", 2), ("COLUMNS", 8)):
-        monkeypatch.setattr(split, name, value)
-    monkeypatch.setattr(threads, "TRIES", 1 << 40)
-    threads.pool.ready()
-    threads.pool.put(threads.PATIENCE, 1 << 40)
-    yield
-    threads.pool.put(threads.PATIENCE, 4)
+pytestmark = pytest.mark.usefixtures("four_threads")
 
 
 def bits(values):
@@ -184,14 +162,55 @@ for turn in range(5):
     f()
     pid = os.fork()
     if pid == 0:
+        assert len(os.listdir("/proc/self/task")) == 1
         for _ in range(5):
             assert f() == 256.0 ** 3
+        assert len(os.listdir("/proc/self/task")) == 4
         inner = os.fork()
         if inner == 0:
             os._exit(0 if f() == 256.0 ** 3 else 1)
         os._exit(os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]))
     assert f() == 256.0 ** 3
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+"""
+    run(program)
+
+
+def test_forks_while_another_thread_computes():
+    """The child's pool is empty, whatever the parent's was doing: nobody is waited for who is not there."""
+    program = """
+import threading
+b = torch.ones(200, 300)
+stop, seen = [], []
+def others():
+    while not stop:
+        seen.append((b.T @ b).tanh().sum().item())
+thread = threading.Thread(target=others)
+thread.start()
+while len(seen) < 20: f()
+for turn in range(30):
+    f()
+    pid = os.fork()
+    if pid == 0:
+        good = f() == 256.0 ** 3 and (b.T @ b).tanh().sum().item() == seen[-1]
+        os._exit(0 if good else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+stop.append(1)
+thread.join()
+assert len(set(seen[-3:])) == 1
+"""
+    run(program)
+
+
+def test_workers_of_a_loader_have_one_thread():
+    program = """
+from tenfold.utils.data import DataLoader, Dataset
+class Products(Dataset):
+    def __len__(self): return 16
+    def __getitem__(self, i): return torch.tensor([f() == 256.0 ** 3, torch.get_num_threads()])
+found = [x for batch in DataLoader(Products(), 4, num_workers=2, multiprocessing_context="fork") for x in batch.tolist()]
+assert found == [[1, 1]] * 16, found
+assert torch.get_num_threads() == 4
 """
     run(program)
 
@@ -212,23 +231,25 @@ assert f() == 256.0 ** 3
     run(program)
 
 
-def test_the_environment_says_how_many_threads_there_are_at_first():
+CORES = threads.cores()
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [
+        ({}, CORES), ({"TENFOLD_THREADS": "3"}, 3), ({"OMP_NUM_THREADS": "1"}, 1), ({"MKL_NUM_THREADS": "1"}, 1),
+        ({"OMP_NUM_THREADS": "1", "TENFOLD_THREADS": "2"}, 2), ({"OMP_NUM_THREADS": "10000"}, CORES),
+        ({"OMP_NUM_THREADS": "none"}, CORES), ({"TENFOLD_THREADS": "0"}, CORES),
+    ],
+)  # fmt: skip
+def test_the_environment_says_how_many_threads_there_are_at_first(given, count):
+    names = ("TENFOLD_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
     out = subprocess.run(
         [sys.executable, "-c", "import tenfold; print(tenfold.get_num_threads())"],
-        env=os.environ | {"TENFOLD_THREADS": "3"}, capture_output=True, text=True, timeout=60,
+        env={k: v for k, v in os.environ.items() if k not in names} | given,
+        capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert out.stdout.strip() == "3"
-
-
-def test_chunks_cover_a_loop():
-    for total in (1, 7, 64, 100, 4096, 4097):
-        for unit in (1, 16, 48):
-            for work in (0, 60_000, 1e7):
-                step = split._step(work, total, unit)
-                cut = split.Split(total, step, 0, -1, ())
-                assert step % unit == 0 and (cut.chunks - 1) * step < total <= cut.chunks * step
-                assert cut.chunks <= split.MOST
-                assert np.all(np.array(cut.words([0])) == [cut.chunks, step, total, 1, 0, -1, 0])
+    assert out.stdout.strip() == str(count)
 
 
 def test_workers_are_asked():

@@ -8,11 +8,16 @@ The pool is one word in memory, generation << 40 | chunks << 20 | next. Whoever 
 claimed that chunk, and only then reads what the job is. The caller claims too, and in the end waits for claimed chunks
 alone: a worker that gets no core delays nobody. Workers are Python threads in a native loop that never returns and
 never holds the GIL: they spin for some microseconds, then sleep in the kernel until the word changes. Where the pool is
-at work for another thread, a step runs on its caller alone, uncut; and so do the next ones, up to 256, where sharing has
-not paid lately: each shared step is timed, and what it took is compared with what its caller's own chunks took.
+at work for another thread, a step runs on its caller alone, uncut.
 
-Linux only, for its futex; elsewhere there is one thread. For now also where TENFOLD_THREADS says nothing: that sharing
-never loses on a busy machine is not shown yet."""
+Sharing is no gain where the cores have other work: a worker that loses its core with a chunk in hand is waited for, and
+one that is given the caller's core only takes its place. So accounts are kept. What a step saves is the time of all its
+chunks, if each took as long as the shortest of its caller's, less the time that it took; that is put into a bank of
+`MOST_SAVED`, or drawn from it. Where the caller had to leave its core since the last shared step, `LEFT_CORE` is
+drawn. Where more than `PATIENCE` is owed, steps run alone for `REST_FOR` times the debt, and then it is
+forgotten: sharing costs about a part in `REST_FOR` of the time, at most.
+
+Linux only, for its futex; elsewhere there is one thread."""
 
 from __future__ import annotations
 
@@ -30,13 +35,16 @@ from .native_text import Function
 MACHINE = os.uname().machine if sys.platform == "linux" else ""
 SYSCALL = {"x86_64": 202, "aarch64": 98}.get(MACHINE)
 PAUSE = {"x86_64": "llvm.x86.sse2.pause()", "aarch64": "llvm.aarch64.hint(i32 1)"}.get(MACHINE)
-CLOCK = 'asm sideeffect "mrs $0, cntvct_el0", "=r"()' if PAUSE and "aarch64" in PAUSE else "@llvm.readcyclecounter()"
 SPIN = 1000  # pauses of a worker or a caller before it sleeps
-TRIES = 4  # shared steps without gain, from which on the caller works alone for a while
+MOST_SAVED, PATIENCE, MOST_OWED, LEFT_CORE = 2_000_000, 200_000, 3_000_000, 1_000_000  # nanoseconds
+REST_FOR = 100
+MONOTONIC = 1  # the clock's number
+UNKNOWN = 1 << 40  # as a time
+RUSAGE_THREAD, RUSAGE_BYTES, SWITCHES = 1, 144, 136  # getrusage: whose, the result's size, where in it is `ru_nivcsw`
 
 # the pool's places, in bytes: what different threads write lies apart
-WORD, DONE, JOB, LIMIT, SHARE, SLEEPERS, WAITING, OWNER, MISSES, REST, PATIENCE = (
-    0, 64, 128, 136, 144, 192, 256, 320, 328, 336, 344
+WORD, DONE, JOB, LIMIT, SHARE, SLEEPERS, WAITING, OWNER, SAVED, RESTS_UNTIL, DEBT, CALLER, LEFT = (
+    0, 64, 128, 136, 144, 192, 256, 320, 328, 336, 344, 352, 360
 )  # fmt: skip
 BYTES = 384
 
@@ -48,7 +56,8 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-MOST = max(4, min(cores(), 16)) if SYSCALL and config.THREADS else 1  # threads that ever share a step
+FIRST_COUNT = config.THREADS or min(config.OPENMP_THREADS or cores(), cores())
+MOST = min(max(cores(), config.THREADS), 16) if SYSCALL else 1  # threads that ever share a step
 
 
 @dataclass(frozen=True)
@@ -69,21 +78,22 @@ class Split:
 
     def words(self, row: list) -> list[int]:
         moved = [w for pair in self.moved for w in pair]
-        return [self.chunks, self.step, self.total, len(row), self.size, self.scratch, len(self.moved), *moved]
+        lasts = 0  # a chunk, as last seen: written by the code below
+        return [self.chunks, self.step, self.total, len(row), self.size, self.scratch, lasts, len(self.moved), *moved]
 
 
 def _chunk() -> str:
     """Runs chunk `index` of a job (function, table, row, split) as thread `number`."""
     f = Function("internal void @chunk(ptr %job, i64 %index, i64 %number)", "nounwind noinline")
     function, table, row, split = (f.load("ptr", f.at("%job", "ptr", i)) for i in range(4))
-    _, step, total, length, size, scratch, moved = (f.load("i64", f.at(split, "i64", i)) for i in range(7))
+    _, step, total, length, size, scratch, _, moved = (f.load("i64", f.at(split, "i64", i)) for i in range(8))
     copy = f.op(f"alloca i64, i64 {length}")
     with f.loop(0, length) as i:
         f.store("i64", f.load("i64", f.at(row, "i64", i)), f.at(copy, "i64", i))
     start = f.mul("%index", step)
     f.store("i64", f.min(step, f.sub(total, start)), f.at(copy, "i64", size))
     with f.loop(0, moved) as i:
-        pair = f.at(split, "i64", f.add(7, f.mul(i, 2)))
+        pair = f.at(split, "i64", f.add(8, f.mul(i, 2)))
         place = f.at(copy, "i64", f.load("i64", pair))
         by = f.mul(start, f.load("i64", f.at(pair, "i64", 1)))
         f.store("i64", f.add(f.load("i64", place), by), place)
@@ -98,16 +108,30 @@ HEAD = "\n".join(
     f"  %{name} = getelementptr i8, ptr %pool, i64 {place}"
     for name, place in [
         ("done", DONE), ("job", JOB), ("limit", LIMIT), ("sleepers", SLEEPERS), ("waiting", WAITING),
-        ("owner", OWNER), ("misses", MISSES), ("rest", REST), ("patience", PATIENCE), ("high", 4),
+        ("owner", OWNER), ("saved", SAVED), ("until", RESTS_UNTIL), ("debt", DEBT), ("caller", CALLER),
+        ("left", LEFT), ("high", 4),
     ]
 )  # fmt: skip
 
 IR = """
 declare i64 @llvm.smin.i64(i64, i64)
 declare i64 @syscall(i64, ...)
-declare i64 @llvm.readcyclecounter()
-declare i64 @llvm.smax.i64(i64, i64)
+declare i32 @clock_gettime(i32, ptr)
+declare i32 @getrusage(i32, ptr)
+declare i64 @pthread_self()
 declare void @PAUSE_NAME
+
+define internal i64 @now() noinline {
+begin:
+  %time = alloca [2 x i64]
+  %c = call i32 @clock_gettime(i32 MONOTONIC, ptr %time)
+  %seconds = load i64, ptr %time
+  %p = getelementptr i64, ptr %time, i64 1
+  %rest = load i64, ptr %p
+  %whole = mul i64 %seconds, 1000000000
+  %all = add i64 %whole, %rest
+  ret i64 %all
+}
 
 ; claims a chunk: its number, or -1 where there is none; the word as it was goes to %seen
 define internal i64 @claim(ptr %pool, ptr %seen) alwaysinline {
@@ -194,16 +218,16 @@ begin:
 HEAD
   %seen = alloca i64
   %what = alloca [4 x ptr]
+  %usage = alloca [RUSAGE_BYTES x i8], align 8
   %own = cmpxchg ptr %owner, i64 0, i64 1 seq_cst seq_cst, align 8
   %free = extractvalue {i64, i1} %own, 1
   br i1 %free, label %owned, label %alone
 owned:
-  %resting = load i64, ptr %rest
-  %rests = icmp sgt i64 %resting, 0
-  br i1 %rests, label %resting.on, label %post
-resting.on:
-  %less = sub i64 %resting, 1
-  store i64 %less, ptr %rest
+  %t0 = call i64 @now()
+  %until.then = load i64, ptr %until
+  %resting = icmp slt i64 %t0, %until.then
+  br i1 %resting, label %give, label %post
+give:
   store atomic i64 0, ptr %owner seq_cst, align 8
   br label %alone
 alone:
@@ -218,7 +242,6 @@ post:
   %what3 = getelementptr ptr, ptr %what, i64 3
   store ptr %split, ptr %what3
   store ptr %what, ptr %job
-  %t0 = call i64 CLOCK
   store atomic i64 0, ptr %done seq_cst, align 8
   %chunks = load i64, ptr %split
   %old = load atomic i64, ptr %pool seq_cst, align 64
@@ -235,17 +258,22 @@ wake:
   %w = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %high, i64 129, i64 2147483647)
   br label %turn
 turn:
-  %mine = phi i64 [0, %post], [0, %wake], [%mine1, %work]
+  %before = phi i64 [%t0, %post], [%t0, %wake], [%after, %work]
+  %shortest = phi i64 [UNKNOWN, %post], [UNKNOWN, %wake], [%shortest1, %work]
   %index = call i64 @claim(ptr %pool, ptr %seen)
   %none = icmp slt i64 %index, 0
   br i1 %none, label %own.end, label %work
 work:
   call void @chunk(ptr %what, i64 %index, i64 0)
   %d0 = atomicrmw add ptr %done, i64 1 seq_cst
-  %mine1 = add i64 %mine, 1
+  %after = call i64 @now()
+  %lasted = sub i64 %after, %before
+  %next = add i64 %index, 1
+  %full = icmp slt i64 %next, %chunks
+  %counts = select i1 %full, i64 %lasted, i64 UNKNOWN ; the last chunk may be smaller
+  %shortest1 = call i64 @llvm.smin.i64(i64 %shortest, i64 %counts)
   br label %turn
 own.end:
-  %t1 = call i64 CLOCK
   br label %wait
 wait:
   %spins = phi i64 [0, %own.end], [%spins1, %pause]
@@ -274,31 +302,58 @@ awake:
   store atomic i32 0, ptr %waiting seq_cst, align 4
   br label %finish
 finish:
-  %t2 = call i64 CLOCK
-  %own.time = sub i64 %t1, %t0
-  %all.time = sub i64 %t2, %t0
-  %alone.time = mul i64 %own.time, %chunks ; times its own chunks, what it would have taken alone
-  %took = mul i64 %all.time, %mine
-  %seven = mul i64 %alone.time, 7
-  %eight = mul i64 %took, 8
-  %gained = icmp slt i64 %eight, %seven
-  %half.more = mul i64 %alone.time, 12
-  %lost = icmp sgt i64 %eight, %half.more
-  %more.or.less = select i1 %lost, i64 3, i64 1
-  %change = select i1 %gained, i64 -2, i64 %more.or.less
-  %m0 = load i64, ptr %misses
-  %m1 = add i64 %m0, %change
-  %m2 = call i64 @llvm.smax.i64(i64 %m1, i64 0)
-  %m3 = load i64, ptr %patience
-  %most = add i64 %m3, 8
-  %m4 = call i64 @llvm.smin.i64(i64 %m2, i64 %most)
-  store i64 %m4, ptr %misses
-  %over = sub i64 %m4, %m3
-  %tired = icmp sge i64 %over, 0
-  br i1 %tired, label %tire, label %leave
+  %t2 = call i64 @now()
+  %took = sub i64 %t2, %t0
+  %u0 = call i32 @getrusage(i32 RUSAGE_THREAD, ptr %usage)
+  %p.left = getelementptr i8, ptr %usage, i64 SWITCHES
+  %left.now = load i64, ptr %p.left
+  %left.then = load i64, ptr %left
+  store i64 %left.now, ptr %left
+  %self = call i64 @pthread_self()
+  %who = load i64, ptr %caller
+  store i64 %self, ptr %caller
+  %same = icmp eq i64 %self, %who
+  %more.left = sub i64 %left.now, %left.then
+  %times = select i1 %same, i64 %more.left, i64 0
+  %once = call i64 @llvm.smin.i64(i64 %times, i64 1)
+  %fine = mul i64 %once, LEFT_CORE
+  %p.lasts = getelementptr i64, ptr %split, i64 6
+  %seen.now = icmp ne i64 %shortest, UNKNOWN
+  br i1 %seen.now, label %remember, label %recall
+remember:
+  store i64 %shortest, ptr %p.lasts
+  br label %count
+recall: ; all chunks were others'
+  %recalled = load i64, ptr %p.lasts
+  %known = icmp ne i64 %recalled, 0
+  br i1 %known, label %count, label %leave
+count:
+  %lasts = phi i64 [%shortest, %remember], [%recalled, %recall]
+  %p.step = getelementptr i64, ptr %split, i64 1
+  %step = load i64, ptr %p.step
+  %p.total = getelementptr i64, ptr %split, i64 2
+  %total = load i64, ptr %p.total
+  %turns = mul i64 %lasts, %total
+  %alone.time = sdiv i64 %turns, %step
+  %gain0 = sub i64 %alone.time, %took
+  %gain = sub i64 %gain0, %fine
+  %b0 = load i64, ptr %saved
+  %b1 = add i64 %b0, %gain
+  %b2 = call i64 @llvm.smin.i64(i64 %b1, i64 MOST_SAVED)
+  %patience = load i64, ptr %debt
+  %owed0 = sub i64 0, %b2
+  %owed = call i64 @llvm.smin.i64(i64 %owed0, i64 MOST_OWED)
+  %tired = icmp sgt i64 %owed0, %patience
+  br i1 %tired, label %tire, label %keep
+keep:
+  store i64 %b2, ptr %saved
+  br label %leave
 tire:
-  %length = shl i64 1, %over
-  store i64 %length, ptr %rest
+  %length = mul i64 %owed, REST_FOR
+  %end = add i64 %t2, %length
+  store i64 %end, ptr %until
+  store i64 0, ptr %saved
+  store i64 0, ptr %caller
   br label %leave
 leave:
   store atomic i64 0, ptr %owner seq_cst, align 8
@@ -310,7 +365,13 @@ leave:
 def _module() -> str:
     pause = PAUSE or ""
     ir = IR.replace("HEAD", HEAD).replace("PAUSE_NAME", pause.replace("i32 1", "i32")).replace("PAUSE", pause)
-    return ir.replace("FUTEX", str(SYSCALL)).replace("CLOCK", CLOCK).replace("SPIN", str(SPIN)) + _chunk()
+    for name, value in (
+        ("FUTEX", SYSCALL), ("SPIN", SPIN), ("MONOTONIC", MONOTONIC), ("UNKNOWN", UNKNOWN), ("MOST_SAVED", MOST_SAVED),
+        ("MOST_OWED", MOST_OWED), ("REST_FOR", REST_FOR), ("LEFT_CORE", LEFT_CORE), ("RUSAGE_THREAD", RUSAGE_THREAD),
+        ("RUSAGE_BYTES", RUSAGE_BYTES), ("SWITCHES", SWITCHES),
+    ):  # fmt: skip
+        ir = ir.replace(name, str(value))
+    return ir + _chunk()
 
 
 class Pool:
@@ -351,7 +412,7 @@ class Pool:
 
     def _begin(self) -> None:
         self.put(SHARE, self.share)
-        self.put(PATIENCE, TRIES)
+        self.put(DEBT, PATIENCE)
         self.set_count(self.count)
 
     def start(self) -> None:
@@ -376,4 +437,4 @@ class Pool:
         ctypes.c_int64.from_address(self.address + place).value = value
 
 
-pool = Pool(config.THREADS or cores())
+pool = Pool(FIRST_COUNT)
