@@ -25,10 +25,6 @@ VERIFY = _flag("TENFOLD_VERIFY")  # the compiler checks what it makes, and its m
 COMPILE_AT_DEFAULT = int(os.environ.get("TENFOLD_COMPILE_AT", "8"))
 COMPILE_AT = COMPILE_AT_DEFAULT  # the visit of a path from which the compiled program runs
 MAX_SPECS = int(os.environ.get("TENFOLD_MAX_SPECS", "100000"))  # remembered (operation, layouts, static arguments)
-<<<<<<< HEAD
-THREADS = int(os.environ.get("TENFOLD_THREADS") or 0)  # that programs run on; 0: one, whatever set_num_threads says
-NATIVE = _flag("TENFOLD_NATIVE", "1")  # whether the recorder becomes machine code, once there is a compiled program
-=======
 THREADS = _count("TENFOLD_THREADS")  # that a program may run on, also beyond the cores; 0: as many as there are cores,
 OPENMP_THREADS = _count("OMP_NUM_THREADS") or _count("MKL_NUM_THREADS")  # or fewer where these say so, as in PyTorch
->>>>>>> db20bf2 (cpu: compiled programs run on all cores; accounts are kept of what sharing a step saves)
+NATIVE = _flag("TENFOLD_NATIVE", "1")  # whether the recorder becomes machine code, once there is a compiled program

@@ -12,7 +12,7 @@ import tenfold as torch
 from tenfold._core import config
 from tenfold._core.compiler.build import recipe
 from tenfold._core.compiler.lower import Lowering
-from tenfold._core.compiler.rebind import differences
+from tenfold._core.compiler.rebind import CREW, differences
 from tenfold._core.compiler.symbolic import sliced
 from tenfold._core.trace import rebound, skeleton
 from tenfold._core.trace.handle import Walk, tls
@@ -48,7 +48,7 @@ def checked(monkeypatch):
             low = Lowering(now.end)
             ids = [low.number(v) for v in now.values]
             assert ids == plan.ids
-            fresh = recipe(low.graph, ids, now.lengths)
+            fresh = recipe(low.graph, ids, now.lengths, CREW)
             wrong = differences(self.made[0], self.kinds.of(now), fresh)
             assert wrong is None, wrong
             assert plan.machine.sizes == now.lengths
@@ -115,6 +115,15 @@ def test_a_length_that_is_met_for_the_first_time_is_not_planned(monkeypatch):
             ours, theirs = step(length), interpreted_step(monkeypatch, length)
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
         assert torch.debug.stats()["programs"] == planned
+        assert counts["bound"] >= 3
+
+
+def test_steps_that_threads_would_share_keep_their_sizes_open(monkeypatch, cut_all):
+    torch.set_num_threads(4)
+    with checked(monkeypatch) as counts:
+        for length in (*range(120, 120 + skeleton.READY), 150, 141, 199):
+            ours, theirs = step(length), interpreted_step(monkeypatch, length)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
         assert counts["bound"] >= 3
 
 

@@ -194,7 +194,8 @@ class Recipe:
 class Builder:
     expand: type[Expansion] = Expansion
 
-    def __init__(self, graph: Graph, results, sizes=None):
+    def __init__(self, graph: Graph, results, sizes=None, crew: int | None = None):
+        self.crew = threads.MOST if crew is None else crew  # threads that may share a step
         self.expansion = self.expand(graph, results, sizes)
         self.recipe = Recipe()
         self.buffer_of: dict[int, Buffer] = {}  # node -> its memory
@@ -404,7 +405,7 @@ class Builder:
 
     def _scratch(self, buffers: list[Buffer], nbytes: int, work: float) -> list[Buffer]:
         """Adds memory for each thread that may take part."""
-        for _ in range(threads.MOST if split.is_cut(work) else 1):
+        for _ in range(self.crew if split.is_cut(work) else 1):
             buffers.append(self._buffer("arena", nbytes=nbytes))
         return buffers
 
@@ -705,9 +706,10 @@ def _same_memory(view: Node) -> bool:
     return same and offset == 0 and view.size == view.args[0].size
 
 
-def recipe(graph: Graph, results, sizes=None) -> Recipe:
-    """The recipe of a program for those results; raises Uncompilable. `sizes`: of inputs that are memory of any length."""
-    builder = Builder(graph, results, sizes)
+def recipe(graph: Graph, results, sizes=None, crew: int | None = None) -> Recipe:
+    """The recipe of a program for those results; raises Uncompilable. `sizes`: of inputs that are memory of any length;
+    `crew`: threads that may share a step."""
+    builder = Builder(graph, results, sizes, crew)
     if config.VERIFY:
         from .verify import verify
 

@@ -22,6 +22,7 @@ from .expand import Call, Expansion, Uncompilable
 from .machine import FREE_THREADS, NATIVE, Machine, _whole, address
 from .symbolic import Counts, counting
 
+CREW = 1  # thread: how a step is cut depends on its sizes
 ROOM = 4  # an arena that has become too small grows by a part of what is needed
 
 
@@ -101,7 +102,7 @@ class Unbound(Machine):
         self._close()
 
     def build(self, graph: Graph, results, sizes=None) -> Recipe:
-        return UnknownBuilder(graph, results, sizes).recipe
+        return UnknownBuilder(graph, results, sizes, CREW).recipe
 
     def _set(self, slot: int, value) -> None:
         if type(value) is tuple:
@@ -124,10 +125,8 @@ class Unbound(Machine):
         return UnknownBuilder.computed(lambda n: int(n > FREE_THREADS), work)
 
     def _description(self, steps: list, first: bool) -> Any:
-        if any(s[3] is not None for s in steps):
-            raise Uncompilable("steps that are cut for threads")
         self.rows += [(s[0], s[1]) for s in steps]
-        start = super()._description(steps, first)
+        start = super()._description([(*s[:3], None) for s in steps], first)
         self.heads.append(start.word)
         return start
 

@@ -12,6 +12,7 @@ from ..backends.cpu import convolution, matmul, threads
 from ..backends.cpu.native_text import BYTES
 from ..backends.cpu.threads import Split
 from ..ir.loops import Kernel
+from ..ir.sizes import is_unknown
 
 if TYPE_CHECKING:
     from .build import ConvolutionStep, KernelStep, ProductStep
@@ -30,7 +31,8 @@ MULTIPLY_ADD = {"f32": 0.02, "f64": 0.04}
 
 
 def is_cut(work: float) -> bool:
-    return threads.MOST > 1 and work >= LEAST
+    """Whether a step is worth it. One whose sizes are put in afterwards is not cut, since the cut depends on them."""
+    return threads.MOST > 1 and not is_unknown(work) and work >= LEAST
 
 
 def _step(work: float, total: int, unit: int) -> int:

@@ -7,7 +7,7 @@ from ..compiler import later
 from ..compiler.build import recipe
 from ..compiler.expand import Uncompilable
 from ..compiler.lower import Lowering
-from ..compiler.rebind import Bound, Unbound, differences
+from ..compiler.rebind import CREW, Bound, Unbound, differences
 from ..ir import operation
 from ..ir.graph import Graph
 from ..ir.loops import Malformed
@@ -64,7 +64,7 @@ def make(now: Met, others: list[Met], kinds: Kinds) -> tuple | None:
             fresh = Lowering(other.end)
             if ids != [fresh.number(v) for v in other.values]:
                 return None
-            wrong = differences(unbound, sizes, recipe(fresh.graph, ids, other.lengths))
+            wrong = differences(unbound, sizes, recipe(fresh.graph, ids, other.lengths, CREW))
             if wrong and config.VERIFY:
                 raise Malformed(f"a program with its sizes put in is not the one made for them: {wrong}")
             if wrong:
