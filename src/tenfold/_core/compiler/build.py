@@ -23,6 +23,7 @@ from . import split
 from .begin import begin_products
 from .expand import Call, Expansion, Uncompilable
 from .group import Group, base_of, fuses, group, is_read, is_source
+from .parts import in_parts
 
 INLINE = frozenset(
     (0, 1, 2, 3, 4, 8, -1, -2, 0.5, -0.5, 0.25, 10)
@@ -473,7 +474,7 @@ class Builder:
         for n in g.members:
             if n.id in self.kept or n.kind == "reduce":
                 nest.keep(n)
-        self.recipe.steps.append(nest.step())
+        self.recipe.steps += in_parts(nest.step(), self)
 
     # --- memory ----------------------------------------------------------------------------------------------------------
 
