@@ -25,9 +25,10 @@ def cut_all(monkeypatch, four_threads):
 
     for name, value in (("LEAST", 0), ("CHUNK", 1), ("LINE", 4), ("ROWS", 2), ("COLUMNS", 8), ("PLANES", 2)):
         monkeypatch.setattr(split, name, value)
+    monkeypatch.setattr(threads, "ALONE_AT_FIRST", 0)
     threads.pool.ready()
-    threads.pool.put(threads.DEBT, 1 << 60)
-    threads.pool.put(threads.RESTS_UNTIL, 0)
+    for place, value in ((threads.DEBT, 1 << 60), (threads.RESTS_UNTIL, 0), (threads.SKIPS, 0)):
+        threads.pool.put(place, value)
     yield
-    threads.pool.put(threads.DEBT, threads.PATIENCE)
-    threads.pool.put(threads.SAVED, 0)
+    for place, value in ((threads.DEBT, threads.PATIENCE), (threads.SAVED, 0), (threads.SKIPS, threads.ALONE)):
+        threads.pool.put(place, value)

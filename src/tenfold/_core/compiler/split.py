@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ..backends.cpu import convolution, matmul, threads
+from ..backends.cpu import convolution, matmul, side_by_side, threads
 from ..backends.cpu.native_text import BYTES
 from ..backends.cpu.threads import Split
 from ..ir.loops import Kernel
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LEAST = 120_000  # work from which on a step is cut
 CHUNK = 20_000  # work of a chunk, at least
-FEWEST, MOST = 4, 16  # chunks
+FEWEST, MOST = 4, 16  # chunks; a claimed one is a bit of 20 (threads.py)
 LINE = 64  # elements of neighbours that are never cut apart
 PLAIN = frozenset(
     ("const", "copy", "cast", "select", "add", "sub", "mul", "and", "or", "xor", "not", "neg", "abs", "max", "min", "fmax",
@@ -134,7 +134,8 @@ def convolve(s: ConvolutionStep, row: dict[str, int]) -> Split | None:
     channels = {"w_off": row["w_channel"], "x_off": row["x_channel"]}
     ways = [("groups", 1, groups)]
     if s.kernel != "conv_weight":
-        ways.insert(0, ("batch", 1, {"x_off": row["x_batch"], "y_off": row["y_batch"]}))
+        together = side_by_side.IMAGES if side_by_side.scratch_elements(s.dtype, row) else 1
+        ways.insert(0, ("batch", together, {"x_off": row["x_batch"], "y_off": row["y_batch"]}))
     if row["groups"] == 1 and min(row["channels"], row["features"]) > 1:
         both = [("features", PLANES, features), ("channels", PLANES, channels)]
         if s.kernel == "conv_weight":

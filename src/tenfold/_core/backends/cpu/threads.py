@@ -4,18 +4,19 @@ A step is shared by cutting one of its loops into chunks; a chunk is the same fu
 shorter loop that begins later. Only loops are cut along which results are kept, so the bits are the same for any
 chunks and threads. How it is cut is said by words, which `Split` writes and `_chunk` reads.
 
-The pool is one word in memory, generation << 40 | chunks << 20 | next. Whoever raises `next` by a compare-and-swap has
-claimed that chunk, and only then reads what the job is. The caller claims too, and in the end waits for claimed chunks
-alone: a worker that gets no core delays nobody. Workers are Python threads in a native loop that never returns and
+The pool is one word in memory, generation << 40 | chunks << 20 | a bit for each chunk that is claimed. Whoever sets a bit
+by a compare-and-swap has claimed that chunk, and only then reads what the job is. The caller claims too, and in the end
+waits for claimed chunks alone: a worker that gets no core delays nobody. Each thread begins at a place of its own, so
+that what it has written in one step is near to it in the next. Workers are Python threads in a native loop that never returns and
 never holds the GIL: they spin for some microseconds, then sleep in the kernel until the word changes. Where the pool is
 at work for another thread, a step runs on its caller alone, uncut.
 
 Sharing is no gain where the cores have other work: a worker that loses its core with a chunk in hand is waited for, and
-one that is given the caller's core only takes its place. So accounts are kept. What a step saves is the time of all its
-chunks, if each took as long as the shortest of its caller's, less the time that it took; that is put into a bank of
-`MOST_SAVED`, or drawn from it. Where the caller had to leave its core since the last shared step, `LEFT_CORE` is
-drawn. Where more than `PATIENCE` is owed, steps run alone for `REST_FOR` times the debt, and then it is
-forgotten: sharing costs about a part in `REST_FOR` of the time, at most.
+one that is given the caller's core only takes its place. So accounts are kept. What a shared step saves is the time that
+it takes alone, less the time that it took; that is put into a bank of `MOST_SAVED`, or drawn from it. Where the caller
+had to leave its core since the last shared step, `LEFT_CORE` is drawn. Where more than `PATIENCE` is owed, steps run
+alone for `REST_FOR` times the debt, and then it is forgotten: sharing costs about a part in `REST_FOR` of the time, at
+most. And a step that has not gained for `TRIES` times, whatever the others do, runs alone the next `ALONE` times.
 
 Linux only, for its futex; elsewhere there is one thread."""
 
@@ -38,13 +39,13 @@ PAUSE = {"x86_64": "llvm.x86.sse2.pause()", "aarch64": "llvm.aarch64.hint(i32 1)
 SPIN = 1000  # pauses of a worker or a caller before it sleeps
 MOST_SAVED, PATIENCE, MOST_OWED, LEFT_CORE = 2_000_000, 200_000, 3_000_000, 1_000_000  # nanoseconds
 REST_FOR = 100
+TRIES, ALONE, ALONE_AT_FIRST = 4, 60, 3  # times
 MONOTONIC = 1  # the clock's number
-UNKNOWN = 1 << 40  # as a time
 RUSAGE_THREAD, RUSAGE_BYTES, SWITCHES = 1, 144, 136  # getrusage: whose, the result's size, where in it is `ru_nivcsw`
 
 # the pool's places, in bytes: what different threads write lies apart
-WORD, DONE, JOB, LIMIT, SHARE, SLEEPERS, WAITING, OWNER, SAVED, RESTS_UNTIL, DEBT, CALLER, LEFT = (
-    0, 64, 128, 136, 144, 192, 256, 320, 328, 336, 344, 352, 360
+WORD, DONE, JOB, LIMIT, SHARE, SLEEPERS, WAITING, OWNER, SAVED, RESTS_UNTIL, DEBT, CALLER, LEFT, SKIPS = (
+    0, 64, 128, 136, 144, 192, 256, 320, 328, 336, 344, 352, 360, 368
 )  # fmt: skip
 BYTES = 384
 
@@ -78,22 +79,26 @@ class Split:
 
     def words(self, row: list) -> list[int]:
         moved = [w for pair in self.moved for w in pair]
-        lasts = 0  # a chunk, as last seen: written by the code below
-        return [self.chunks, self.step, self.total, len(row), self.size, self.scratch, lasts, len(self.moved), *moved]
+        known = [
+            0,
+            ALONE_AT_FIRST,
+            0,
+        ]  # written by the code below: its time alone, times to go alone, times without gain
+        return [self.chunks, self.step, self.total, len(row), self.size, self.scratch, *known, len(self.moved), *moved]
 
 
 def _chunk() -> str:
     """Runs chunk `index` of a job (function, table, row, split) as thread `number`."""
     f = Function("internal void @chunk(ptr %job, i64 %index, i64 %number)", "nounwind noinline")
     function, table, row, split = (f.load("ptr", f.at("%job", "ptr", i)) for i in range(4))
-    _, step, total, length, size, scratch, _, moved = (f.load("i64", f.at(split, "i64", i)) for i in range(8))
+    _, step, total, length, size, scratch, *_, moved = (f.load("i64", f.at(split, "i64", i)) for i in range(10))
     copy = f.op(f"alloca i64, i64 {length}")
     with f.loop(0, length) as i:
         f.store("i64", f.load("i64", f.at(row, "i64", i)), f.at(copy, "i64", i))
     start = f.mul("%index", step)
     f.store("i64", f.min(step, f.sub(total, start)), f.at(copy, "i64", size))
     with f.loop(0, moved) as i:
-        pair = f.at(split, "i64", f.add(8, f.mul(i, 2)))
+        pair = f.at(split, "i64", f.add(10, f.mul(i, 2)))
         place = f.at(copy, "i64", f.load("i64", pair))
         by = f.mul(start, f.load("i64", f.at(pair, "i64", 1)))
         f.store("i64", f.add(f.load("i64", place), by), place)
@@ -109,12 +114,13 @@ HEAD = "\n".join(
     for name, place in [
         ("done", DONE), ("job", JOB), ("limit", LIMIT), ("sleepers", SLEEPERS), ("waiting", WAITING),
         ("owner", OWNER), ("saved", SAVED), ("until", RESTS_UNTIL), ("debt", DEBT), ("caller", CALLER),
-        ("left", LEFT), ("high", 4),
+        ("left", LEFT), ("skips", SKIPS), ("high", 4),
     ]
 )  # fmt: skip
 
 IR = """
 declare i64 @llvm.smin.i64(i64, i64)
+declare i64 @llvm.cttz.i64(i64, i1)
 declare i64 @syscall(i64, ...)
 declare i32 @clock_gettime(i32, ptr)
 declare i32 @getrusage(i32, ptr)
@@ -133,25 +139,37 @@ begin:
   ret i64 %all
 }
 
-; claims a chunk: its number, or -1 where there is none; the word as it was goes to %seen
-define internal i64 @claim(ptr %pool, ptr %seen) alwaysinline {
+; claims a chunk, the first one from %start on if there is one: its number, or -1 where there is none; the word as it was
+; goes to %seen
+define internal i64 @claim(ptr %pool, ptr %seen, i64 %start) alwaysinline {
 begin:
+  %bit.start = shl i64 1, %start
+  %below.start = sub i64 %bit.start, 1
+  %from.start = xor i64 %below.start, -1
   br label %look
 look:
   %word = load atomic i64, ptr %pool seq_cst, align 64
   store i64 %word, ptr %seen
-  %next = and i64 %word, 1048575
   %above = lshr i64 %word, 20
   %chunks = and i64 %above, 1048575
-  %some = icmp ult i64 %next, %chunks
+  %bit.end = shl i64 1, %chunks
+  %all = sub i64 %bit.end, 1
+  %not = xor i64 %word, -1
+  %free = and i64 %not, %all
+  %some = icmp ne i64 %free, 0
   br i1 %some, label %try, label %none
 try:
-  %after = add i64 %word, 1
+  %own = and i64 %free, %from.start
+  %has.own = icmp ne i64 %own, 0
+  %these = select i1 %has.own, i64 %own, i64 %free
+  %index = call i64 @llvm.cttz.i64(i64 %these, i1 true)
+  %bit = shl i64 1, %index
+  %after = or i64 %word, %bit
   %swap = cmpxchg ptr %pool, i64 %word, i64 %after seq_cst seq_cst, align 64
   %mine = extractvalue {i64, i1} %swap, 1
   br i1 %mine, label %got, label %look
 got:
-  ret i64 %next
+  ret i64 %index
 none:
   ret i64 -1
 }
@@ -171,7 +189,12 @@ unwanted:
   store i64 %word0, ptr %seen
   br label %idle
 look:
-  %index = call i64 @claim(ptr %pool, ptr %seen)
+  %word1 = load atomic i64, ptr %pool seq_cst, align 64
+  %above1 = lshr i64 %word1, 20
+  %chunks1 = and i64 %above1, 1048575
+  %ahead = mul i64 %number, %chunks1
+  %start = sdiv i64 %ahead, %allowed
+  %index = call i64 @claim(ptr %pool, ptr %seen, i64 %start)
   %none = icmp slt i64 %index, 0
   br i1 %none, label %idle, label %work
 work:
@@ -219,19 +242,43 @@ HEAD
   %seen = alloca i64
   %what = alloca [4 x ptr]
   %usage = alloca [RUSAGE_BYTES x i8], align 8
+  %p.lasts = getelementptr i64, ptr %split, i64 6
+  %p.alone = getelementptr i64, ptr %split, i64 7
+  %p.lost = getelementptr i64, ptr %split, i64 8
   %own = cmpxchg ptr %owner, i64 0, i64 1 seq_cst seq_cst, align 8
   %free = extractvalue {i64, i1} %own, 1
   br i1 %free, label %owned, label %alone
-owned:
-  %t0 = call i64 @now()
-  %until.then = load i64, ptr %until
-  %resting = icmp slt i64 %t0, %until.then
-  br i1 %resting, label %give, label %post
-give:
-  store atomic i64 0, ptr %owner seq_cst, align 8
-  br label %alone
 alone:
   call void %function(ptr %table, ptr %row)
+  ret void
+owned:
+  %t0 = call i64 @now()
+  %lasts = load i64, ptr %p.lasts
+  %times.alone = load i64, ptr %p.alone
+  %waits = icmp sgt i64 %times.alone, 0
+  br i1 %waits, label %fewer, label %look.rest
+fewer:
+  %one.less = sub i64 %times.alone, 1
+  store i64 %one.less, ptr %p.alone
+  br label %measure
+look.rest:
+  %until.then = load i64, ptr %until
+  %resting = icmp slt i64 %t0, %until.then
+  br i1 %resting, label %measure, label %post
+measure: ; alone, to see how long that takes: the least of it, and slowly more
+  store atomic i64 0, ptr %owner seq_cst, align 8
+  call void %function(ptr %table, ptr %row)
+  %t3 = call i64 @now()
+  %needed = sub i64 %t3, %t0
+  %longer = sub i64 %needed, %lasts
+  %bounded = call i64 @llvm.smin.i64(i64 %longer, i64 %lasts)
+  %part = sdiv i64 %bounded, 8
+  %risen = add i64 %lasts, %part
+  %first = icmp eq i64 %lasts, 0
+  %shorter = icmp slt i64 %longer, 0
+  %new = or i1 %first, %shorter
+  %kept = select i1 %new, i64 %needed, i64 %risen
+  store i64 %kept, ptr %p.lasts
   ret void
 post:
   store ptr %function, ptr %what
@@ -258,20 +305,12 @@ wake:
   %w = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %high, i64 129, i64 2147483647)
   br label %turn
 turn:
-  %before = phi i64 [%t0, %post], [%t0, %wake], [%after, %work]
-  %shortest = phi i64 [UNKNOWN, %post], [UNKNOWN, %wake], [%shortest1, %work]
-  %index = call i64 @claim(ptr %pool, ptr %seen)
+  %index = call i64 @claim(ptr %pool, ptr %seen, i64 0)
   %none = icmp slt i64 %index, 0
   br i1 %none, label %own.end, label %work
 work:
   call void @chunk(ptr %what, i64 %index, i64 0)
   %d0 = atomicrmw add ptr %done, i64 1 seq_cst
-  %after = call i64 @now()
-  %lasted = sub i64 %after, %before
-  %next = add i64 %index, 1
-  %full = icmp slt i64 %next, %chunks
-  %counts = select i1 %full, i64 %lasted, i64 UNKNOWN ; the last chunk may be smaller
-  %shortest1 = call i64 @llvm.smin.i64(i64 %shortest, i64 %counts)
   br label %turn
 own.end:
   br label %wait
@@ -317,25 +356,21 @@ finish:
   %times = select i1 %same, i64 %more.left, i64 0
   %once = call i64 @llvm.smin.i64(i64 %times, i64 1)
   %fine = mul i64 %once, LEFT_CORE
-  %p.lasts = getelementptr i64, ptr %split, i64 6
-  %seen.now = icmp ne i64 %shortest, UNKNOWN
-  br i1 %seen.now, label %remember, label %recall
-remember:
-  store i64 %shortest, ptr %p.lasts
-  br label %count
-recall: ; all chunks were others'
-  %recalled = load i64, ptr %p.lasts
-  %known = icmp ne i64 %recalled, 0
+  %known = icmp ne i64 %lasts, 0
   br i1 %known, label %count, label %leave
 count:
-  %lasts = phi i64 [%shortest, %remember], [%recalled, %recall]
-  %p.step = getelementptr i64, ptr %split, i64 1
-  %step = load i64, ptr %p.step
-  %p.total = getelementptr i64, ptr %split, i64 2
-  %total = load i64, ptr %p.total
-  %turns = mul i64 %lasts, %total
-  %alone.time = sdiv i64 %turns, %step
-  %gain0 = sub i64 %alone.time, %took
+  %gain0 = sub i64 %lasts, %took
+  %l0 = load i64, ptr %p.lost
+  %l1 = add i64 %l0, 1
+  %sixteenth = sdiv i64 %lasts, 16
+  %gained = icmp sgt i64 %gain0, %sixteenth
+  %l2 = select i1 %gained, i64 0, i64 %l1
+  %useless = icmp sge i64 %l2, TRIES
+  %skip = load i64, ptr %skips
+  %l3 = select i1 %useless, i64 0, i64 %l2
+  %next.alone = select i1 %useless, i64 %skip, i64 0
+  store i64 %l3, ptr %p.lost
+  store i64 %next.alone, ptr %p.alone
   %gain = sub i64 %gain0, %fine
   %b0 = load i64, ptr %saved
   %b1 = add i64 %b0, %gain
@@ -366,7 +401,7 @@ def _module() -> str:
     pause = PAUSE or ""
     ir = IR.replace("HEAD", HEAD).replace("PAUSE_NAME", pause.replace("i32 1", "i32")).replace("PAUSE", pause)
     for name, value in (
-        ("FUTEX", SYSCALL), ("SPIN", SPIN), ("MONOTONIC", MONOTONIC), ("UNKNOWN", UNKNOWN), ("MOST_SAVED", MOST_SAVED),
+        ("FUTEX", SYSCALL), ("SPIN", SPIN), ("MONOTONIC", MONOTONIC), ("TRIES", TRIES), ("MOST_SAVED", MOST_SAVED),
         ("MOST_OWED", MOST_OWED), ("REST_FOR", REST_FOR), ("LEFT_CORE", LEFT_CORE), ("RUSAGE_THREAD", RUSAGE_THREAD),
         ("RUSAGE_BYTES", RUSAGE_BYTES), ("SWITCHES", SWITCHES),
     ):  # fmt: skip
@@ -413,6 +448,7 @@ class Pool:
     def _begin(self) -> None:
         self.put(SHARE, self.share)
         self.put(DEBT, PATIENCE)
+        self.put(SKIPS, ALONE)
         self.set_count(self.count)
 
     def start(self) -> None:
