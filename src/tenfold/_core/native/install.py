@@ -45,7 +45,7 @@ FUNCTIONS: list[Any] = [
     handle.fresh, handle.placed, handle.layout_of, handle.requires_grad,
     walk.edge, walk.grow, walk.room, walk.special, walk.cut_if_long, walk.resolve, walk.leaf_edge, walk.enter, walk.read,
     walk.place, walk.touch, walk.view, walk._carries, walk.detach, walk.check_writable, walk.write, walk.graft, walk.set_mode,
-    walk._set_node_mode, walk._entry_value, walk.st_dtype,
+    walk.set_cast, walk._enter_mode, walk._set_node_modes, walk._entry_value, walk.st_dtype,
     calling.results_of, calling._lazily, calling._same_values, calling._same_static, calling._same_keywords, calling._again,
     calling._slow, calling._need_tensor, calling.check_operands, calling._has_tensor,
     flush.flush, flush.one_by_one, flush._read, flush.commit, flush.make_own, flush.own, flush.owners, flush.reset,
