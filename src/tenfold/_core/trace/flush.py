@@ -51,7 +51,7 @@ class History:
 
     def use_up(self, steps: Iterable[int]) -> None:
         """Lets go of the saved values that no other steps than these, and those used up before, would read."""
-        reads = passed_from(self.graph, tuple(range(len(self.graph.lays))))
+        reads = passed_from(self.graph, tuple([i for i, rg in enumerate(self.graph.rg) if rg]))
         self.used.update([s for s in steps if reads.get(s)])
         kept: set[int] = set().union(*[values for s, values in reads.items() if s not in self.used])
         self.saved = {i: x for i, x in self.saved.items() if i in kept}
