@@ -130,3 +130,23 @@ def test_deterministic_runs_have_the_same_bits():
     finally:
         torch.use_deterministic_algorithms(False)
     assert runs[0] == runs[1]
+
+
+def test_a_read_between_steps_keeps_a_transposed_square_weight():
+    """What a flush keeps for backward may be the transpose of a square input: of its shape, but not of its order."""
+    torch.manual_seed(0)
+    cell = nn.RNN(4, 8)
+    optimizer = torch.optim.SGD(cell.parameters(), lr=0.0)
+    x = torch.randn(3, 1, 1, 4)
+    norms = []
+    for _ in range(config.COMPILE_AT + 2):
+        h, states = torch.ones(1, 1, 8), []
+        for step in x:
+            y, h = cell(step, h)
+            y.detach().numpy()  # the walk ends
+            states.append(y)
+        optimizer.zero_grad()
+        torch.cat(states).square().sum().backward()
+        norms.append(cell.weight_ih_l0.grad.norm().item())
+        optimizer.step()
+    assert norms == pytest.approx([norms[0]] * len(norms), rel=1e-5)

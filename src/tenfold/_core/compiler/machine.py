@@ -195,8 +195,7 @@ class Machine:
         """The inputs as memory in the order of their layouts: what a flush has kept may lie in another."""
         out = list(inputs)
         for b in self.inputs:
-            lay, value = self.entering[b.source], np.asarray(inputs[b.source])
-            out[b.source] = flatten(value, lay) if lay.flat or value.shape == lay.shape else value.reshape(-1)
+            out[b.source] = _memory(np.asarray(inputs[b.source]), self.entering[b.source])
         return out
 
     def _call(self, step: CallStep, inputs, scalars, made, called) -> None:
@@ -255,15 +254,22 @@ class Machine:
             if lay.flat and self.entering[position].flat and not p.offset and p.shape == tuple(p.buffer.shape):
                 return lambda inputs, scalars, made, called: _line(inputs[position])
             if p.offset == 0 and p.strides == tuple(lay.strides) and not lay.flat:
+                own = self.entering[position]
+                whole = own.shape == lay.shape and own.strides == lay.strides  # a transposed square has the shape alone
 
                 def same(inputs, scalars, made, called):
                     value = inputs[position]
-                    return value if value.shape == lay.shape else strided(value, lay, 0)
+                    return value if whole and value.shape == lay.shape else strided(_memory(value, own), lay, 0)
 
                 return same
         if p.buffer.kind == "result" and not p.offset and _whole(p) and tuple(p.buffer.shape) == p.shape:
             return lambda inputs, scalars, made, called, k=self.output_of[p.buffer.entry]: made[k]
         return lambda *now: self._array(p, *now)
+
+
+def _memory(value: np.ndarray, lay) -> np.ndarray:
+    """The memory of a value of that layout, as a line."""
+    return flatten(value, lay) if lay.flat or value.shape == lay.shape else value.reshape(-1)
 
 
 def _number(position: int, inputs: list, scalars: list):
