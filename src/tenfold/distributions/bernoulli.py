@@ -9,7 +9,7 @@ from tenfold.nn.functional import binary_cross_entropy_with_logits
 
 from . import constraints
 from .exp_family import ExponentialFamily
-from .utils import ProbsOrLogits, Size, broadcast_all
+from .utils import ONE, ProbsOrLogits, broadcast_all
 
 __all__ = ["Bernoulli"]
 
@@ -46,7 +46,7 @@ class Bernoulli(ProbsOrLogits, ExponentialFamily):
     def variance(self):
         return self.probs * (1 - self.probs)
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         with torch.no_grad():
             return torch.bernoulli(self.probs.expand(self._extended_shape(sample_shape)))
 

@@ -6,7 +6,7 @@ import tenfold as torch
 
 from . import constraints
 from .distribution import Distribution
-from .utils import ProbsOrLogits, Size, broadcast_all
+from .utils import ONE, ProbsOrLogits, broadcast_all
 
 __all__ = ["Binomial"]
 
@@ -49,7 +49,7 @@ class Binomial(ProbsOrLogits, Distribution):
     def variance(self):
         return self.total_count * self.probs * (1 - self.probs)
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         shape = self._extended_shape(sample_shape)
         with torch.no_grad():
             return torch.binomial(self.total_count.expand(shape), self.probs.expand(shape))

@@ -8,7 +8,7 @@ import tenfold as torch
 
 from . import constraints
 from .distribution import Distribution
-from .utils import ProbsOrLogits, Size
+from .utils import ONE, ProbsOrLogits, Size
 
 __all__ = ["Categorical"]
 
@@ -57,7 +57,7 @@ class Categorical(ProbsOrLogits, Distribution):
     def variance(self):
         return self._constant(math.nan, self._param)
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         sample_shape = Size(sample_shape)
         rows = self.probs.reshape(-1, self._num_events)
         drawn = torch.multinomial(rows, sample_shape.numel(), True).T

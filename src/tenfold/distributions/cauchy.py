@@ -8,7 +8,7 @@ import tenfold as torch
 
 from . import constraints
 from .distribution import Distribution
-from .utils import Size, broadcast_all
+from .utils import ONE, broadcast_all
 
 __all__ = ["Cauchy"]
 
@@ -39,7 +39,7 @@ class Cauchy(Distribution):
     def variance(self):
         return self._constant(math.inf, self.loc)
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         shape = self._extended_shape(sample_shape)
         return self.loc + torch.empty(shape, dtype=self.loc.dtype, device=self.loc.device).cauchy_() * self.scale
 

@@ -9,7 +9,7 @@ from tenfold.nn.functional import binary_cross_entropy_with_logits
 
 from . import constraints
 from .exp_family import ExponentialFamily
-from .utils import ProbsOrLogits, Size, broadcast_all, clamp_probs, uniform_numbers
+from .utils import ONE, ProbsOrLogits, Size, broadcast_all, clamp_probs, uniform_numbers
 
 __all__ = ["ContinuousBernoulli"]
 
@@ -84,11 +84,11 @@ class ContinuousBernoulli(ProbsOrLogits, ExponentialFamily):
     def stddev(self):
         return torch.sqrt(self.variance)
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         with torch.no_grad():
             return self.rsample(sample_shape)
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         return self.icdf(uniform_numbers(self._extended_shape(sample_shape), self.probs))
 
     def log_prob(self, value):

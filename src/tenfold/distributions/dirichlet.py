@@ -6,7 +6,7 @@ import tenfold as torch
 
 from . import constraints
 from .exp_family import ExponentialFamily
-from .utils import Size
+from .utils import ONE
 
 __all__ = ["Dirichlet"]
 
@@ -45,7 +45,7 @@ class Dirichlet(ExponentialFamily):
         total = self.concentration.sum(-1, True)
         return self.concentration * (total - self.concentration) / (total.pow(2) * (total + 1))
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         return torch._sample_dirichlet(self.concentration.expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value):

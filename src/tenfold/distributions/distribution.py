@@ -7,7 +7,7 @@ import warnings
 import tenfold as torch
 
 from . import constraints
-from .utils import Size, lazy_property
+from .utils import ONE, Size, lazy_property
 
 __all__ = ["Distribution"]
 
@@ -33,7 +33,7 @@ class Distribution:
             raise ValueError(f"set_default_validate_args takes True or False, got {value!r}")
         Distribution._validate_args = value
 
-    def __init__(self, batch_shape=Size(), event_shape=Size(), validate_args: bool | None = None) -> None:  # noqa: B008
+    def __init__(self, batch_shape=ONE, event_shape=ONE, validate_args: bool | None = None) -> None:
         self._batch_shape = batch_shape
         self._event_shape = event_shape
         if validate_args is not None:
@@ -111,7 +111,7 @@ class Distribution:
             )
         return type(self).__new__(type(self)) if _instance is None else _instance
 
-    def _extended_shape(self, sample_shape=Size()) -> Size:  # noqa: B008
+    def _extended_shape(self, sample_shape=ONE) -> Size:
         """The shape of samples."""
         return Size(tuple(sample_shape) + tuple(self._batch_shape) + tuple(self._event_shape))
 
@@ -149,12 +149,12 @@ class Distribution:
 
     # --- samples ------------------------------------------------------------------------------------------------------
 
-    def sample(self, sample_shape=Size()) -> torch.Tensor:  # noqa: B008
+    def sample(self, sample_shape=ONE) -> torch.Tensor:
         """Random values of shape sample_shape + batch_shape + event_shape, without gradient."""
         with torch.no_grad():
             return self.rsample(sample_shape)
 
-    def rsample(self, sample_shape=Size()) -> torch.Tensor:  # noqa: B008
+    def rsample(self, sample_shape=ONE) -> torch.Tensor:
         """Random values that are differentiable functions of the parameters (where `has_rsample`)."""
         raise _missing(self, "rsample")
 

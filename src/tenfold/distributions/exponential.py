@@ -6,7 +6,7 @@ import tenfold as torch
 
 from . import constraints
 from .exp_family import ExponentialFamily
-from .utils import Size, broadcast_all
+from .utils import ONE, broadcast_all
 
 __all__ = ["Exponential"]
 
@@ -42,7 +42,7 @@ class Exponential(ExponentialFamily):
     def variance(self):
         return self.rate.pow(-2)
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         shape = self._extended_shape(sample_shape)
         return torch.empty(shape, dtype=self.rate.dtype, device=self.rate.device).exponential_() / self.rate
 

@@ -9,7 +9,7 @@ import tenfold as torch
 from . import constraints
 from .distribution import Distribution
 from .gamma import Gamma
-from .utils import Size, broadcast_all
+from .utils import ONE, broadcast_all
 
 __all__ = ["FisherSnedecor"]
 
@@ -48,7 +48,7 @@ class FisherSnedecor(Distribution):
         df2 = self.df2.masked_fill(self.df2 <= 4, math.nan)
         return 2 * df2.pow(2) * (self.df1 + df2 - 2) / (self.df1 * (df2 - 2).pow(2) * (df2 - 4))
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         numerator = self._gamma1.rsample(sample_shape)
         denominator = self._gamma2.rsample(sample_shape)
         tiny = torch.finfo(denominator.dtype).tiny

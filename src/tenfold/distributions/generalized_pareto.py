@@ -8,7 +8,7 @@ import tenfold as torch
 
 from . import constraints
 from .distribution import Distribution
-from .utils import Size, broadcast_all, uniform_numbers
+from .utils import ONE, broadcast_all, uniform_numbers
 
 __all__ = ["GeneralizedPareto"]
 
@@ -60,7 +60,7 @@ class GeneralizedPareto(Distribution):
         shape = torch.where(is_finite, self.concentration, 0.25)
         return torch.where(is_finite, self.scale**2 / ((1 - shape) ** 2 * (1 - 2 * shape)), math.nan)
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         return self.icdf(uniform_numbers(self._extended_shape(sample_shape), self.loc))
 
     def log_prob(self, value):

@@ -7,7 +7,7 @@ from tenfold.nn.functional import binary_cross_entropy_with_logits
 
 from . import constraints
 from .distribution import Distribution
-from .utils import ProbsOrLogits, Size, broadcast_all
+from .utils import ONE, ProbsOrLogits, broadcast_all
 
 __all__ = ["Geometric"]
 
@@ -47,7 +47,7 @@ class Geometric(ProbsOrLogits, Distribution):
     def variance(self):
         return (1.0 / self.probs - 1.0) / self.probs
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         shape = self._extended_shape(sample_shape)
         with torch.no_grad():
             u = torch.empty(shape, dtype=self.probs.dtype, device=self.probs.device)

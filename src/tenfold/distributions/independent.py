@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import constraints
 from .distribution import Distribution
-from .utils import Size, sum_rightmost
+from .utils import ONE, Size, sum_rightmost
 
 __all__ = ["Independent"]
 
@@ -63,10 +63,10 @@ class Independent(Distribution):
     def variance(self):
         return self.base_dist.variance
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         return self.base_dist.sample(sample_shape)
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         return self.base_dist.rsample(sample_shape)
 
     def log_prob(self, value):

@@ -6,7 +6,7 @@ import tenfold as torch
 
 from . import constraints
 from .distribution import Distribution
-from .utils import Size, broadcast_all
+from .utils import ONE, broadcast_all
 
 __all__ = ["Laplace"]
 
@@ -41,7 +41,7 @@ class Laplace(Distribution):
     def stddev(self):
         return (2**0.5) * self.scale
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         shape = self._extended_shape(sample_shape)
         low = torch.finfo(self.loc.dtype).eps - 1
         u = torch.empty(shape, dtype=self.loc.dtype, device=self.loc.device).uniform_(low, 1)

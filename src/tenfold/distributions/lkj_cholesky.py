@@ -9,7 +9,7 @@ import tenfold as torch
 from . import constraints
 from .beta import Beta
 from .distribution import Distribution
-from .utils import Size, broadcast_all
+from .utils import ONE, Size, broadcast_all
 
 __all__ = ["LKJCholesky"]
 
@@ -41,7 +41,7 @@ class LKJCholesky(Distribution):
     def _copy_to(self, new, batch_shape: Size) -> None:
         new.dim = self.dim
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         with torch.no_grad():
             length = self._beta.sample(sample_shape).unsqueeze(-1)
             below = torch.randn(self._extended_shape(sample_shape), dtype=length.dtype, device=length.device).tril(-1)

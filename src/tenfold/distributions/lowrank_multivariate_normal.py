@@ -9,7 +9,7 @@ import tenfold as torch
 from . import constraints
 from .distribution import Distribution
 from .multivariate_normal import half_log_det, squared_mahalanobis
-from .utils import Size, lazy_property, standard_normal
+from .utils import ONE, Size, lazy_property, standard_normal
 
 __all__ = ["LowRankMultivariateNormal"]
 
@@ -117,7 +117,7 @@ class LowRankMultivariateNormal(Distribution):
         a = torch.linalg.solve_triangular(self._capacitance_tril, self._factor_over_diag(), upper=False)
         return self._over_batch_and_event(torch.diag_embed(self._unbroadcasted_cov_diag.reciprocal()) - a.mT @ a, 2)
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         shape = self._extended_shape(sample_shape)
         eps_factor = standard_normal(shape[:-1] + self.cov_factor.shape[-1:], self.loc)
         eps_diag = standard_normal(shape, self.loc)

@@ -7,7 +7,7 @@ import tenfold as torch
 from . import constraints
 from .categorical import Categorical
 from .distribution import Distribution
-from .utils import Size
+from .utils import ONE, Size
 
 __all__ = ["MixtureSameFamily"]
 
@@ -112,7 +112,7 @@ class MixtureSameFamily(Distribution):
         of_components = self.component_distribution.log_prob(self._for_components(x))
         return torch.logsumexp(of_components + torch.log_softmax(self.mixture_distribution.logits, dim=-1), dim=-1)
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         with torch.no_grad():
             component = self.mixture_distribution.sample(sample_shape)
             values = self.component_distribution.sample(sample_shape)

@@ -10,7 +10,7 @@ from . import constraints
 from .binomial import Binomial
 from .categorical import Categorical
 from .distribution import Distribution
-from .utils import Size, broadcast_all
+from .utils import ONE, Size, broadcast_all
 
 __all__ = ["Multinomial"]
 
@@ -68,7 +68,7 @@ class Multinomial(Distribution):
     def variance(self):
         return self.total_count * self.probs * (1 - self.probs)
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         chosen = self._categorical.sample(Size((self.total_count,)) + Size(sample_shape))
         chosen = chosen.movedim(0, -1)
         counts = chosen.new_zeros(self._extended_shape(sample_shape))

@@ -8,7 +8,7 @@ import tenfold as torch
 
 from . import constraints
 from .distribution import Distribution
-from .utils import Size, lazy_property, standard_normal
+from .utils import ONE, Size, lazy_property, standard_normal
 
 __all__ = ["MultivariateNormal"]
 
@@ -100,7 +100,7 @@ class MultivariateNormal(Distribution):
     def variance(self):
         return self._unbroadcasted_scale_tril.pow(2).sum(-1).expand(self._batch_shape + self._event_shape)
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         eps = standard_normal(self._extended_shape(sample_shape), self.loc)
         return self.loc + (self._unbroadcasted_scale_tril @ eps.unsqueeze(-1)).squeeze(-1)
 

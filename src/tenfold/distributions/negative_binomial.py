@@ -8,7 +8,7 @@ from tenfold.nn.functional import logsigmoid
 from . import constraints
 from .distribution import Distribution
 from .gamma import Gamma
-from .utils import ProbsOrLogits, Size, broadcast_all, lazy_property
+from .utils import ONE, ProbsOrLogits, broadcast_all, lazy_property
 
 __all__ = ["NegativeBinomial"]
 
@@ -51,7 +51,7 @@ class NegativeBinomial(ProbsOrLogits, Distribution):
         """The distribution of the rate: a negative binomial number is a Poisson number with a random rate."""
         return Gamma(concentration=self.total_count, rate=torch.exp(-self.logits), validate_args=False)
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         with torch.no_grad():
             return torch.poisson(self._gamma.sample(sample_shape=sample_shape))
 

@@ -8,7 +8,7 @@ import tenfold as torch
 
 from . import constraints
 from .exp_family import ExponentialFamily
-from .utils import Size, broadcast_all, standard_normal
+from .utils import ONE, broadcast_all, standard_normal
 
 __all__ = ["Normal"]
 
@@ -44,12 +44,12 @@ class Normal(ExponentialFamily):
     def variance(self):
         return self.scale.pow(2)
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         shape = self._extended_shape(sample_shape)
         with torch.no_grad():
             return torch.normal(self.loc.expand(shape), self.scale.expand(shape))
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         return self.loc + standard_normal(self._extended_shape(sample_shape), self.loc) * self.scale
 
     def log_prob(self, value):

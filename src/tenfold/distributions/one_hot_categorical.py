@@ -7,7 +7,7 @@ import tenfold as torch
 from . import constraints
 from .categorical import Categorical
 from .distribution import Distribution
-from .utils import Size
+from .utils import ONE
 
 __all__ = ["OneHotCategorical", "OneHotCategoricalStraightThrough"]
 
@@ -62,7 +62,7 @@ class OneHotCategorical(Distribution):
     def _one_hot(self, index):
         return torch.nn.functional.one_hot(index, num_classes=self._event_shape[0]).to(self.probs)
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         return self._one_hot(self._categorical.sample(sample_shape)).detach()
 
     def log_prob(self, value):
@@ -87,6 +87,6 @@ class OneHotCategoricalStraightThrough(OneHotCategorical):
 
     has_rsample = True
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         samples = self.sample(sample_shape)
         return samples + (self.probs - self.probs.detach())

@@ -6,7 +6,7 @@ import tenfold as torch
 
 from . import constraints
 from .exp_family import ExponentialFamily
-from .utils import Size, broadcast_all
+from .utils import ONE, broadcast_all
 
 __all__ = ["Poisson"]
 
@@ -36,7 +36,7 @@ class Poisson(ExponentialFamily):
     def variance(self):
         return self.rate
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         with torch.no_grad():
             return torch.poisson(self.rate.expand(self._extended_shape(sample_shape)))
 

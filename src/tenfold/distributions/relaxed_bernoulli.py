@@ -6,7 +6,7 @@ from . import constraints
 from .distribution import Distribution
 from .transformed_distribution import TransformedDistribution
 from .transforms import SigmoidTransform
-from .utils import ProbsOrLogits, Size, broadcast_all, clamp_probs, uniform_numbers
+from .utils import ONE, ProbsOrLogits, Size, broadcast_all, clamp_probs, uniform_numbers
 
 __all__ = ["LogitRelaxedBernoulli", "RelaxedBernoulli"]
 
@@ -33,7 +33,7 @@ class LogitRelaxedBernoulli(ProbsOrLogits, Distribution):
     def _copy_to(self, new, batch_shape: Size) -> None:
         new.temperature = self.temperature
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         shape = self._extended_shape(sample_shape)
         probs = clamp_probs(self.probs.expand(shape))
         noise = clamp_probs(uniform_numbers(shape, probs))

@@ -9,7 +9,7 @@ from .categorical import Categorical
 from .distribution import Distribution
 from .transformed_distribution import TransformedDistribution
 from .transforms import ExpTransform
-from .utils import Size, broadcast_all, clamp_probs, uniform_numbers
+from .utils import ONE, Size, broadcast_all, clamp_probs, uniform_numbers
 
 __all__ = ["ExpRelaxedCategorical", "RelaxedOneHotCategorical"]
 
@@ -50,7 +50,7 @@ class ExpRelaxedCategorical(Distribution):
         """The probabilities of the categories."""
         return self._categorical.probs
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         uniforms = clamp_probs(uniform_numbers(self._extended_shape(sample_shape), self.logits))
         gumbels = -((-(uniforms.log())).log())
         scores = (self.logits + gumbels) / self.temperature

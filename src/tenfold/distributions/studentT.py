@@ -9,7 +9,7 @@ import tenfold as torch
 from . import constraints
 from .chi2 import Chi2
 from .distribution import Distribution
-from .utils import Size, broadcast_all, standard_normal
+from .utils import ONE, broadcast_all, standard_normal
 
 __all__ = ["StudentT"]
 
@@ -45,7 +45,7 @@ class StudentT(Distribution):
         variance = self.scale.pow(2) * df / (df - 2)
         return variance.masked_fill(self.df <= 2, math.inf).masked_fill(self.df <= 1, math.nan)
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         x = standard_normal(self._extended_shape(sample_shape), self.df)
         z = self._chi2.rsample(sample_shape)
         return self.loc + self.scale * (x * torch.rsqrt(z / self.df))

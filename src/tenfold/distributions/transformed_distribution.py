@@ -8,7 +8,7 @@ from . import constraints
 from .distribution import Distribution
 from .independent import Independent
 from .transforms import ComposeTransform, Transform
-from .utils import Size, sum_rightmost
+from .utils import ONE, Size, sum_rightmost
 
 __all__ = ["TransformedDistribution"]
 
@@ -70,14 +70,14 @@ class TransformedDistribution(Distribution):
     def has_rsample(self) -> bool:
         return self.base_dist.has_rsample
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         with torch.no_grad():
             x = self.base_dist.sample(sample_shape)
             for t in self.transforms:
                 x = t(x)
             return x
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         x = self.base_dist.rsample(sample_shape)
         for t in self.transforms:
             x = t(x)

@@ -8,7 +8,7 @@ import tenfold as torch
 
 from . import constraints
 from .distribution import Distribution
-from .utils import Size, broadcast_all, uniform_numbers
+from .utils import ONE, broadcast_all, uniform_numbers
 
 __all__ = ["Uniform"]
 
@@ -50,7 +50,7 @@ class Uniform(Distribution):
     def stddev(self):
         return (self.high - self.low) / 12**0.5
 
-    def rsample(self, sample_shape=Size()):  # noqa: B008
+    def rsample(self, sample_shape=ONE):
         return self.low + uniform_numbers(self._extended_shape(sample_shape), self.low) * (self.high - self.low)
 
     def log_prob(self, value):

@@ -20,6 +20,7 @@ __all__ = [
 
 euler_constant = 0.57721566490153286060
 Size = torch.Size
+ONE = Size()  # the sample shape of one sample
 
 
 def broadcast_all(*values) -> tuple[torch.Tensor, ...]:

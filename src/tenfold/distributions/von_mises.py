@@ -8,7 +8,7 @@ import tenfold as torch
 
 from . import constraints
 from .distribution import Distribution
-from .utils import Size, broadcast_all, lazy_property
+from .utils import ONE, broadcast_all, lazy_property
 
 __all__ = ["VonMises"]
 
@@ -45,7 +45,7 @@ class VonMises(Distribution):
         rho = (tau - (2 * tau).sqrt()) / (2 * k)
         return torch.where(k < 1e-5, 1 / k + k, (1 + rho**2) / (2 * rho))
 
-    def sample(self, sample_shape=Size()):  # noqa: B008
+    def sample(self, sample_shape=ONE):
         with torch.no_grad():
             shape = self._extended_shape(sample_shape)
             angles = self._accepted(shape, self.concentration.double(), self._proposal_r)

@@ -12,7 +12,7 @@ from . import constraints
 from .chi2 import Chi2
 from .exp_family import ExponentialFamily
 from .multivariate_normal import half_log_det, one_matrix, to_scale_tril
-from .utils import Size, lazy_property
+from .utils import ONE, Size, lazy_property
 
 __all__ = ["Wishart"]
 
@@ -119,7 +119,7 @@ class Wishart(ExponentialFamily):
         factor = self._unbroadcasted_scale_tril @ noise
         return factor @ factor.mT
 
-    def rsample(self, sample_shape=Size(), max_try_correction=None):  # noqa: B008
+    def rsample(self, sample_shape=ONE, max_try_correction=None):
         """Random matrices; singular ones are drawn again.
 
         Args: max_try_correction: how often. Default: 10 times.
