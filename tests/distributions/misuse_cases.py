@@ -58,6 +58,13 @@ def calls(torch):
         "low rank of other batches": lambda: d.LowRankMultivariateNormal(
             torch.zeros(4, 2), torch.ones(3, 2, 1), torch.ones(2)
         ),
+        "low rank of negative diagonals": lambda: d.LowRankMultivariateNormal(
+            torch.zeros(2), torch.ones(2, 1), -torch.ones(2)
+        ),
+        "infinite covariance": lambda: d.MultivariateNormal(torch.zeros(2), torch.full((2, 2), float("inf"))),
+        "HalfNormal of a negative": lambda: d.HalfNormal(-1.0),
+        "Beta of a negative": lambda: d.Beta(-1.0, 1.0),
+        "RelaxedBernoulli above 1": lambda: d.RelaxedBernoulli(t(1.0), 2.0),
         "LKJ of one row": lambda: d.LKJCholesky(1),
         "Wishart of few": lambda: d.Wishart(t(0.5), torch.eye(2)),
         "Wishart of nothing": lambda: d.Wishart(t(3.0)),

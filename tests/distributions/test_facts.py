@@ -65,6 +65,14 @@ def test_angles_have_their_mean_and_circular_variance():
     np.testing.assert_allclose(1 - np.abs(centre), dist.variance.numpy(), atol=0.05)
 
 
+def test_parameters_at_the_end_of_their_range():
+    centre = torch.tensor([0.5, -2.0])
+    assert d.VonMises(centre, torch.tensor(math.inf)).sample().tolist() == pytest.approx([0.5, -2.0])
+    x = d.ContinuousBernoulli(logits=torch.tensor([math.inf, -math.inf])).sample((50,))
+    assert ((x >= 0) & (x <= 1)).all()
+    assert x[:, 0].mean() > 0.9 > 0.1 > x[:, 1].mean()
+
+
 def test_mode_of_kumaraswamy_is_the_top_of_the_density():
     dist = d.Kumaraswamy(torch.tensor([2.0, 1.5], dtype=torch.float64), torch.tensor([3.0, 5.0], dtype=torch.float64))
     mode = dist.mode.requires_grad_()

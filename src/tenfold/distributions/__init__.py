@@ -5,7 +5,8 @@
     loss = -normal.log_prob(x).sum()
 
 `distribution.py` has the base class; a file for each distribution; `constraints.py` the sets that parameters and values
-lie in; `transforms.py` invertible maps, `constraint_registry.py` which one leads to a constraint; `kl.py` divergences."""
+lie in; `transform.py` and `transforms.py` invertible maps, `constraint_registry.py` which one leads to a constraint;
+`kl.py` divergences."""
 
 from . import constraints as constraints
 from . import transforms as transforms

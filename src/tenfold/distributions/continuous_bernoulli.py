@@ -9,7 +9,7 @@ from tenfold.nn.functional import binary_cross_entropy_with_logits
 
 from . import constraints
 from .exp_family import ExponentialFamily
-from .utils import ONE, ProbsOrLogits, Size, broadcast_all, clamp_probs, uniform_numbers
+from .utils import ONE, ProbsOrLogits, Size, broadcast_all, clamp_probs, lazy_property, logits_to_probs, uniform_numbers
 
 __all__ = ["ContinuousBernoulli"]
 
@@ -44,6 +44,11 @@ class ContinuousBernoulli(ProbsOrLogits, ExponentialFamily):
 
     def _copy_to(self, new, batch_shape: Size) -> None:
         new._lims = self._lims
+
+    @lazy_property
+    def probs(self):
+        """The parameter, cut to be inside (0, 1)."""
+        return clamp_probs(logits_to_probs(self.logits, is_binary=True))
 
     def _is_far(self):
         """Where probs is outside lims."""

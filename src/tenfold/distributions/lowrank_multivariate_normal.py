@@ -67,10 +67,10 @@ class LowRankMultivariateNormal(Distribution):
         self.cov_diag = cov_diag.expand(batch_shape + (n,))
         self._unbroadcasted_cov_factor = cov_factor
         self._unbroadcasted_cov_diag = cov_diag
-        super().__init__(batch_shape, self.loc.shape[-1:], validate_args=validate_args)
         over_diag = self._factor_over_diag()
         capacitance = over_diag @ cov_factor + torch.eye(cov_factor.shape[-1], dtype=loc.dtype, device=loc.device)
         self._capacitance_tril = torch.linalg.cholesky(capacitance)
+        super().__init__(batch_shape, self.loc.shape[-1:], validate_args=validate_args)
 
     def _copy_to(self, new, batch_shape: Size) -> None:
         new._unbroadcasted_cov_factor = self._unbroadcasted_cov_factor

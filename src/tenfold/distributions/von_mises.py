@@ -55,8 +55,8 @@ class VonMises(Distribution):
     @staticmethod
     def _accepted(shape, k, r):
         """Angles around 0: new proposals for all elements, until each had one that was accepted."""
-        angles = torch.zeros(shape, dtype=k.dtype, device=k.device)
-        done = torch.zeros(shape, dtype=torch.bool, device=k.device)
+        angles = torch.where(k.isnan(), math.nan, torch.zeros_like(k)).expand(shape)
+        done = (~r.isfinite()).expand(shape)  # infinite concentration: the centre alone
         while not done.all():
             u1, u2, u3 = torch.rand((3,) + tuple(shape), dtype=k.dtype, device=k.device).unbind()
             z = torch.cos(math.pi * u1)

@@ -25,6 +25,14 @@ def test_info_is_the_order_of_the_first_minor_that_is_not_positive():
     assert U.tolist() == [[2, 1, 0], [0, 2, 0.5], [0, 0, -3.25]]
 
 
+def test_infinite_matrices_have_no_factor():
+    A = torch.full((2, 2), float("inf"))
+    assert torch.linalg.cholesky_ex(A).info.item() == 2
+    assert torch.linalg.cholesky(A[:1, :1]).item() == float("inf")
+    with pytest.raises(torch.linalg.LinAlgError, match="order 2"):
+        torch.linalg.cholesky(A).tolist()
+
+
 def test_no_matrices_have_no_info():
     assert torch.linalg.cholesky_ex(torch.zeros(0, 3, 3)).info.shape == (0,)
     assert torch.linalg.cholesky_ex(torch.zeros(2, 0, 0)).info.tolist() == [0, 0]

@@ -72,10 +72,10 @@ def cholesky_of(A, upper, in_part=False):
     whole = _factor(hermitian)
     if whole is not None:
         return whole
-    if not in_part:
-        raise LinAlgError(_minor_text(hermitian))
-    matrices = hermitian.reshape(-1, *A.shape[-2:])
-    return np.stack([_factor_in_part(a)[0] for a in matrices]).reshape(A.shape)
+    factors, orders = zip(*[_factor_in_part(a) for a in hermitian.reshape(-1, *A.shape[-2:])])
+    if any(orders) and not in_part:
+        raise LinAlgError(_minor_text(orders, A.ndim > 2))
+    return np.stack(factors).reshape(A.shape)
 
 
 @primitive(
@@ -95,7 +95,7 @@ def _factor(A: np.ndarray) -> np.ndarray | None:
         L = np.linalg.cholesky(A)
     except np.linalg.LinAlgError:
         return None
-    return None if np.isnan(np.diagonal(L, axis1=-2, axis2=-1)).any() else L
+    return L if np.isfinite(np.diagonal(L, axis1=-2, axis2=-1)).all() else None
 
 
 def _mirrored(A: np.ndarray, upper: bool) -> np.ndarray:
@@ -110,21 +110,21 @@ def _factor_in_part(a: np.ndarray) -> tuple[np.ndarray, int]:
     if whole is not None:
         return whole, 0
     L = np.tril(a)
-    for k in range(len(L)):
-        pivot = (L[k, k] - np.vdot(L[k, :k], L[k, :k])).real
-        if not pivot > 0:
-            L[k, k] = pivot
-            return L, k + 1
-        L[k, k] = np.sqrt(pivot)
-        L[k + 1 :, k] = (L[k + 1 :, k] - L[k + 1 :, :k] @ np.conj(L[k, :k])) / L[k, k]
+    with np.errstate(invalid="ignore", over="ignore"):
+        for k in range(len(L)):
+            pivot = (L[k, k] - np.vdot(L[k, :k], L[k, :k])).real
+            if not pivot > 0:
+                L[k, k] = pivot
+                return L, k + 1
+            L[k, k] = np.sqrt(pivot)
+            L[k + 1 :, k] = (L[k + 1 :, k] - L[k + 1 :, :k] @ np.conj(L[k, :k])) / L[k, k]
     return L, 0
 
 
-def _minor_text(A: np.ndarray) -> str:
+def _minor_text(orders: tuple[int, ...], is_batch: bool) -> str:
     """Which leading minor of which matrix is not positive definite."""
-    orders = [_factor_in_part(a)[1] for a in A.reshape(-1, *A.shape[-2:])]
     b = next(i for i, order in enumerate(orders) if order)
-    where = f" (Batch element {b})" if A.ndim > 2 else ""
+    where = f" (Batch element {b})" if is_batch else ""
     return (
         f"linalg.cholesky:{where} The factorization could not be completed because the input is not"
         f" positive-definite (the leading minor of order {orders[b]} is not positive-definite)."
