@@ -276,3 +276,50 @@ def test_an_ensemble():
 def test_errors(call, error):
     with pytest.raises(error):
         call()
+
+
+# --- autograd.Function --------------------------------------------------------------------------------------------------
+
+
+class Sine(torch.autograd.Function):
+    """x, w -> sin(x) w, with a gradient that is twice as large as it should be, to be recognised."""
+
+    @staticmethod
+    def forward(x, w):
+        return x.sin() * w
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, g):
+        x, w = ctx.saved_tensors
+        return 2 * g * x.cos() * w, (2 * g * x.sin()).sum()
+
+
+class Seen(Sine):
+    """A Function with a vmap of its own."""
+
+    seen = []
+
+    @staticmethod
+    def vmap(info, in_dims, x, w):
+        Seen.seen.append((info.batch_size, info.randomness, in_dims, tuple(x.shape)))
+        return Sine.apply(x, w), 0
+
+
+@pytest.mark.parametrize("function", [Sine, Seen])
+def test_functions(function):
+    w = torch.tensor(3.0, requires_grad=True)
+
+    def f(x):
+        return function.apply(x, w).sum()
+
+    assert same(vmap(grad(f))(X), 6 * X.cos())
+    x = X.clone().requires_grad_()
+    gx, gw = torch.autograd.grad(vmap(f)(x).sum(), (x, w))
+    assert same(gx, 6 * X.cos()) and same(gw, 2 * X.sin().sum())
+    assert same(jacrev(vmap(f))(X)[0, 0], 6 * X[0].cos())
+    if function is Seen:
+        assert set(Seen.seen) == {(2, "error", (0, None), (2, 3))}

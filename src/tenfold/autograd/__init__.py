@@ -10,9 +10,9 @@ from .._core.autograd.grad_mode import (
     set_multithreading_enabled,
 )
 from .._core.autograd.gradcheck import gradcheck, gradgradcheck
-from .._core.autograd.reverse import backward_all as backward
-from .._core.autograd.reverse import grad
-from . import function, functional
+from .._core.autograd.gradients import backward_all as backward
+from .._core.autograd.gradients import grad
+from . import forward_ad, function, functional
 from .variable import Variable
 
 
@@ -30,6 +30,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
     "function",
     "functional",
     "grad",

@@ -7,6 +7,8 @@ from typing import Any
 
 import tenfold as torch
 
+from .._core.autograd.gradients import Linear
+
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
 Tensors = tuple  # of tensors
@@ -27,7 +29,7 @@ def jacobian(
         inputs: a tensor or a tuple of tensors.
         create_graph: whether the result can be differentiated again. Default False.
         strict: raise where an output does not depend on an input. Default False: zeros.
-        vectorize: accepted; the rows are computed one after the other in any case.
+        vectorize: compute the rows together. Default False: one after the other, for functions that vmap cannot take.
         strategy: "reverse-mode" (default), or "forward-mode" with vectorize=True, which gives the same numbers.
     Returns: for output (*m) and input (*n) a tensor (*m, *n); tuples where func or inputs are tuples.
     """
@@ -35,18 +37,30 @@ def jacobian(
         raise AssertionError(f"jacobian: strategy is 'reverse-mode' or 'forward-mode', not {strategy!r}")
     if strategy == "forward-mode" and not vectorize:
         raise NotImplementedError("jacobian: forward mode is only implemented with vectorize=True; leave strategy out")
+    if strict and vectorize:
+        raise RuntimeError("jacobian: strict=True does not go together with vectorize=True: set one of them to False")
     with torch.enable_grad():
         several_inputs, given = _tuple(inputs, "inputs given to jacobian")
         xs = _prepared(given, create_graph)
         several_outputs, ys = _tuple(func(*xs), "outputs of the user-provided function given to jacobian")
         _check_outputs(ys, strict)
-        found = tuple([_rows(y, xs, i, create_graph, strict) for i, y in enumerate(ys)])
+        found = tuple([_rows(y, xs, i, create_graph, strict, vectorize) for i, y in enumerate(ys)])
     inner = tuple([f if several_inputs else f[0] for f in found])
     return inner if several_outputs else inner[0]
 
 
-def _rows(y, xs: Tensors, number: int, create_graph: bool, strict: bool) -> Tensors:
+def _rows(y, xs: Tensors, number: int, create_graph: bool, strict: bool, together: bool) -> Tensors:
     """The derivatives of each element of one output with respect to all inputs."""
+    if together and y.numel() and y.requires_grad:
+        n = y.numel()
+        basis = torch.eye(n, dtype=y.dtype).reshape((n, *y.shape))
+        found = torch.autograd.grad(y, xs, basis, True, create_graph, allow_unused=True, is_grads_batched=True)
+        return tuple(
+            [
+                x.new_zeros((*y.shape, *x.shape)) if g is None else g.reshape((*y.shape, *x.shape))
+                for x, g in zip(xs, found)
+            ]
+        )
     rows: list[list] = [[] for _ in xs]
     flat = y.reshape(-1)
     for k in range(flat.numel()):
@@ -133,12 +147,10 @@ def jvp(func: Callable, inputs, v=None, create_graph: bool = False, strict: bool
 
 def _forward_product(ys: Tensors, xs: Tensors, vs: Tensors, create_graph: bool, strict: bool) -> Tensors:
     """J v as the derivative of u J with respect to u, which is linear in u."""
-    us = tuple([torch.zeros_like(y, requires_grad=True) for y in ys])
-    found = _grad(ys, xs, us, True)
-    rows = tuple(
-        [_filled(g, x, f"The output is independent of input {i}.", strict) for i, (x, g) in enumerate(zip(xs, found))]
-    )
-    back = _grad(rows, us, vs, create_graph)
+    linear = Linear(ys, xs)
+    for i, (x, row) in enumerate(zip(xs, linear.rows)):
+        _filled(row, x, f"The output is independent of input {i}.", strict)
+    back = linear.tangents(vs, create_graph)
     text = "Output {} of the user-provided function is independent of the inputs."
     return tuple([_filled(g, y, text.format(i), strict) for i, (y, g) in enumerate(zip(ys, back))])
 

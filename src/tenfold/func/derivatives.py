@@ -12,7 +12,7 @@ from typing import Any
 import tenfold as torch
 from tenfold.utils._pytree import TreeSpec, tree_flatten, tree_map, tree_unflatten
 
-from .._core.autograd.reverse import leaves_of
+from .._core.autograd.gradients import Linear, leaves_of
 from .mapping import vmap
 
 __all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp"]
@@ -111,25 +111,14 @@ def _cotangents(ys: Sequence, weights: Sequence | None, tensors: Sequence) -> li
     return [torch.zeros_like(t) if g is None else g for t, g in zip(tensors, found)]
 
 
-class _Linear:
-    """The derivatives of ys by the tensors as a linear function of tangents: that of u -> u J by u."""
+def _tangents(linear: Linear, ys: Sequence, vs: Sequence) -> list:
+    return [torch.zeros_like(y) if t is None else t for y, t in zip(ys, linear.tangents(vs))]
 
-    def __init__(self, ys: list, tensors: list):
-        self.ys = ys
-        self.us = [torch.zeros_like(y, requires_grad=True) if y.requires_grad else None for y in ys]
-        live = [k for k, u in enumerate(self.us) if u is not None]
-        rows = _cotangents([ys[k] for k in live], [self.us[k] for k in live], tensors) if live else []
-        self.rows = rows
 
-    def own(self) -> list[int]:
-        return [id(u) for u in self.us if u is not None]
-
-    def tangents(self, vs: Sequence) -> list:
-        """The tangent of each y; a v may be None for zeros."""
-        given = [(r, v) for r, v in zip(self.rows, vs) if v is not None and r.requires_grad]
-        us = [u for u in self.us if u is not None]
-        found = iter(_cotangents([r for r, _ in given], [v for _, v in given], us) if given else [None] * len(us))
-        return [torch.zeros_like(y) if u is None or (t := next(found)) is None else t for y, u in zip(self.ys, self.us)]
+def _linear(ys: list, opened: _Open) -> Linear:
+    linear = Linear(ys, opened.tensors)
+    opened.own.update([id(u) for u in linear.us if u is not None])
+    return linear
 
 
 # --- gradients --------------------------------------------------------------------------------------------------------
@@ -240,9 +229,8 @@ def jvp(func: Callable, primals, tangents, *, strict: bool = False, has_aux: boo
         ys, out_tree = _outputs(out, "jvp")
         if strict and not all([y.requires_grad for y in ys]):
             raise RuntimeError("jvp: with strict=True every output depends on the primals, and one does not")
-        linear = _Linear(ys, opened.tensors)
-        opened.own.update(linear.own())
-        product = tree_unflatten([opened.finish(t) for t in linear.tangents(vs)], out_tree)
+        linear = _linear(ys, opened)
+        product = tree_unflatten([opened.finish(t) for t in _tangents(linear, ys, vs)], out_tree)
         value = tree_unflatten([opened.finish(y) for y in ys], out_tree)
         rest = tree_map(opened.finish, aux)
     return (value, product, rest) if has_aux else (value, product)
@@ -259,8 +247,7 @@ def linearize(func: Callable, *primals):
         ys, out_tree = _outputs(out, "linearize")
         if opened is None:
             raise RuntimeError("linearize: there is nothing to differentiate by: give primals after the function")
-        linear = _Linear(ys, opened.tensors)
-        opened.own.update(linear.own())
+        linear = _linear(ys, opened)
         value = tree_unflatten([opened.finish(y) for y in ys], out_tree)
 
     def product(*tangents):
@@ -274,7 +261,7 @@ def linearize(func: Callable, *primals):
                     f" its primal {list(x.shape)} and {x.dtype}"
                 )
         with torch.enable_grad():
-            return tree_unflatten([opened.finish(t) for t in linear.tangents(vs)], out_tree)
+            return tree_unflatten([opened.finish(t) for t in _tangents(linear, ys, vs)], out_tree)
 
     return value, product
 
@@ -343,25 +330,24 @@ def jacfwd(
         with torch.enable_grad():
             out, aux = _split_aux(func(*opened.args, **kwargs), has_aux, "jacfwd")
             ys, tree = _outputs(out, "jacfwd")
-            linear = _Linear(ys, opened.tensors)
-            opened.own.update(linear.own())
-            columns = [_columns(linear, k, t) for k, t in enumerate(opened.tensors)]
+            linear = _linear(ys, opened)
+            columns = [_columns(linear, ys, k, t) for k, t in enumerate(opened.tensors)]
             found = tree_unflatten([opened.pack([c[k] for c in columns]) for k in range(len(ys))], tree)
             return (found, tree_map(opened.finish, aux)) if has_aux else found
 
     return transformed
 
 
-def _columns(linear: _Linear, number: int, t: torch.Tensor) -> list:
+def _columns(linear: Linear, ys: list, number: int, t: torch.Tensor) -> list:
     """For each output (*m) the derivatives (*m, *n) by the tensor of that number, (*n)."""
-    shapes = [(*y.shape, *t.shape) for y in linear.ys]
-    if not t.numel() or not any([u is not None for u in linear.us]):
-        return [y.new_zeros(s) for y, s in zip(linear.ys, shapes)]
+    shapes = [(*y.shape, *t.shape) for y in ys]
+    if not t.numel() or linear.rows[number] is None:
+        return [y.new_zeros(s) for y, s in zip(ys, shapes)]
 
     def column(v):
         vs: list = [None] * len(linear.rows)
         vs[number] = v
-        return tuple(linear.tangents(vs))
+        return tuple(_tangents(linear, ys, vs))
 
     return [c.movedim(0, -1).reshape(s) for c, s in zip(vmap(column)(_basis(t)), shapes)]
 

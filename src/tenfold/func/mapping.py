@@ -84,8 +84,7 @@ def _mapped(func, name: str, size: int, given: list, dims: list, tree: TreeSpec,
                 )
             made.append(x)
             continue
-        if not batched:
-            x = x.unsqueeze(0).expand(size, *x.shape)
+        x = level.widened(x, batched)
         made.append(x.movedim(0, d) if d else x)
     return tree_unflatten(made, out_tree)
 

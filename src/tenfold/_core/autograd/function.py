@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..ir.operation import TENSOR, Spec
 from ..ir.shapes import layout
 from ..ir.special import CUSTOM, ZEROS
 from ..trace.flush import flush
 from ..trace.handle import Tensor, Value, fresh, layout_of, requires_grad, tls
+from ..trace.level import Level
 from ..trace.macro import build_tree, flatten_tree
 from ..trace.walk import place, resolve, set_mode, special
 
@@ -135,7 +136,15 @@ class Function:
         separate = cls.setup_context is not Function.setup_context
         set_mode(False)
         try:
-            if separate:
+            if w.level is not None and hasattr(cls, "vmap"):
+                if not separate:
+                    raise RuntimeError(
+                        f"{cls.__name__} has a vmap of its own, so that forward may not be run here: what it does with ctx"
+                        " belongs into the static method setup_context(ctx, inputs, output)"
+                    )
+                result = _by_rule(cls, args, w.level)
+                cls.setup_context(ctx, args, result)
+            elif separate:
                 result = cls.forward(*args, **kwargs)
                 cls.setup_context(ctx, args, result)
             else:
@@ -145,6 +154,33 @@ class Function:
         if not live:
             return result
         return _record(cls, ctx, args, tensors, places, result)
+
+
+class VmapInfo(NamedTuple):
+    """What a Function's own `vmap(info, in_dims, *args)` is told of the vmap: how many slices, and its randomness."""
+
+    batch_size: int
+    randomness: str
+
+
+def _by_rule(cls, args: tuple, level: Level):
+    """The results of forward for all slices, by the static method `vmap` of a Function."""
+    given = [level.release(a) if isinstance(a, Tensor) else (a, False) for a in args]
+    with level.outside():
+        if not any([batched for _, batched in given]):
+            tree, results = flatten_tree(cls.apply(*[a for a, _ in given]))
+            dims: list = [None] * len(results)
+        else:
+            info = VmapInfo(level.size, level.randomness)
+            out = cls.vmap(info, tuple([0 if batched else None for _, batched in given]), *[a for a, _ in given])
+            if not isinstance(out, tuple) or len(out) != 2:
+                raise RuntimeError(
+                    f"{cls.__name__}.vmap returns a pair: what forward returns for all slices, and its out_dims"
+                )
+            tree, results = flatten_tree(out[0])
+            dims = list(out[1]) if isinstance(out[1], (tuple, list)) else [out[1]] * len(results)
+        results = [r if d is None else r.movedim(d, 0) for r, d in zip(results, dims)]
+    return build_tree(tree, [level.argument(r.detach(), d is not None) for r, d in zip(results, dims)])
 
 
 def _record(cls, ctx: FunctionCtx, args, tensors: list, places: list[int], result):

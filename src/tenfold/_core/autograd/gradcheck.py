@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ir.operation import gather
 from ..trace.handle import Tensor, requires_grad
-from .reverse import grad
+from .gradients import grad
 
 
 class GradcheckError(RuntimeError):

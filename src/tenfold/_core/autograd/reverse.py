@@ -1,4 +1,4 @@
-"""backward() and grad().
+"""Reverse mode: what `backward()` and `grad` (gradients.py) do.
 
 Two ways. On the walk at hand, without hooks or Functions, `backward()` is one edge, whose gradients planning works out.
 Otherwise the walk is flushed, and the histories that the flush kept are passed newest first: as one edge each
@@ -6,7 +6,6 @@ Otherwise the walk is flushed, and the histories that the flush kept are passed 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -385,33 +384,6 @@ def flush_home(t: Tensor) -> None:
         flush(v.node.walk)
 
 
-def leaves_of(t: Tensor) -> list[Tensor]:
-    """The leaves at which the history of a tensor ends."""
-    found: dict[int, Tensor] = {}
-    seen: set[tuple] = set()
-    todo: list = [t]
-    while todo:
-        target = todo.pop()
-        if type(target) is tuple:
-            h, number = target[0], target[1]
-            if (id(h), number) not in seen:
-                seen.add((id(h), number))
-                todo += [h.leaves[k] for k in positions(h.graph.leaf_mask(number))]
-            continue
-        st = target._st
-        if st is not None and target._det:
-            continue
-        if st is not None and target._leaf is not None:
-            found[id(target._leaf)] = target._leaf
-            continue
-        v = target._val if st is None else st.val
-        if v is not None:
-            todo += [x for x in [v.node.walk.leaves[k] for k in positions(v.mask)] if x is not target]
-        elif st is not None and st.hist is not None:
-            todo.append(st.hist)
-    return list(found.values())
-
-
 def _through_view(t: Tensor, g: Tensor, base: Layout, offset: int) -> Tensor:
     if base.flat:
         base = layout((t._st.size,), None, base.dtype)
@@ -598,113 +570,3 @@ def _number(value, lay: Layout) -> Tensor:
     nx = special(w, ENTRY, (), (lay, False), make, nin=1)
     w.inputs[nx.nin - 1] = value
     return fresh(nx.out, w)
-
-
-def grad(
-    outputs,
-    inputs,
-    grad_outputs=None,
-    retain_graph=None,
-    create_graph=False,
-    only_inputs=True,
-    allow_unused=None,
-    is_grads_batched=False,
-    materialize_grads=False,
-):
-    """Gradients of `outputs` with respect to `inputs`, returned instead of added to `.grad`.
-
-    Args:
-        outputs, inputs: a tensor or a sequence of tensors.
-        grad_outputs: what to weigh each output by; None for scalars means 1.
-        retain_graph: keep the history for another backward. Default: create_graph.
-        create_graph: record the computation, so that gradients of gradients can be taken. Default False.
-        only_inputs: True; False was removed from PyTorch, and is ignored with a warning.
-        allow_unused: None for an input that the outputs do not depend on, instead of an error. Default False.
-        materialize_grads: zeros instead of None. Default False.
-    Returns: a tuple of tensors, one for each input.
-    Raises: RuntimeError where nothing requires grad, or an input is unused."""
-    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    asked = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    ins = [getattr(t, "_elements", t) for t in asked]  # of a sparse tensor, what it stores
-    if not only_inputs:
-        warnings.warn(
-            "only_inputs argument is deprecated and is ignored now: no `.grad` is changed", FutureWarning, stacklevel=2
-        )
-    if is_grads_batched:
-        raise NotImplementedError(
-            "autograd.grad: is_grads_batched=True is not supported; call grad once for each cotangent"
-        )
-    if not ins:
-        raise ValueError("grad requires non-empty inputs.")
-    if materialize_grads and allow_unused is False:
-        raise ValueError(
-            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
-        )
-    given = (
-        [grad_outputs]
-        if isinstance(grad_outputs, Tensor)
-        else list(grad_outputs)
-        if grad_outputs is not None
-        else [None] * len(outs)
-    )
-    if len(given) != len(outs):
-        raise RuntimeError(f"got {len(outs)} tensors and {len(given)} gradients")
-    for t in ins:
-        if not requires_grad(t):
-            raise RuntimeError(
-                "One of the differentiated Tensors does not require grad: call requires_grad_() on it before it is used"
-            )
-    live = [(t, g) for t, g in zip(outs, given)]
-    for i, t in enumerate(outs):
-        if not requires_grad(t):
-            raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
-    seeds = [seed_for(t, g) for t, g in live]
-    retain = create_graph if retain_graph is None else bool(retain_graph)
-    grads = stepwise([t for t, _ in live], seeds, retain, create_graph, ins)
-    for i, g in enumerate(grads):
-        if g is None:
-            if materialize_grads:
-                grads[i] = ZEROS.call(layout_of(ins[i]))
-            elif not allow_unused:
-                raise RuntimeError(
-                    "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior."
-                )
-    return tuple([g if t is e or g is None else t._with(g) for t, e, g in zip(asked, ins, grads)])
-
-
-def backward_all(
-    tensors,
-    grad_tensors=None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-    grad_variables=None,
-    inputs=None,
-) -> None:
-    """Adds the gradients of the sum of `tensors` (each weighed by its entry of grad_tensors) to `.grad` of the leaves.
-
-    Args:
-        tensors: a tensor or a sequence.
-        grad_tensors: what to weigh each by; None for scalars.
-        retain_graph, create_graph, inputs: as in Tensor.backward."""
-    roots = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-    if grad_tensors is None:
-        grad_tensors = grad_variables
-    given = (
-        [grad_tensors]
-        if isinstance(grad_tensors, Tensor)
-        else list(grad_tensors)
-        if grad_tensors is not None
-        else [None] * len(roots)
-    )
-    if len(given) != len(roots):
-        raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
-    if len(roots) == 1:
-        backward(roots[0], given[0], retain_graph, create_graph, inputs)
-        return
-    for i, t in enumerate(roots):
-        if not requires_grad(t):
-            raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
-    seeds = [seed_for(t, g) for t, g in zip(roots, given)]
-    retain = create_graph if retain_graph is None else bool(retain_graph)
-    targets = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    stepwise(roots, seeds, retain, create_graph, targets, deliver_to=targets)

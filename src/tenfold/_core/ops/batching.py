@@ -11,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..autograd.function import Function
 from ..ir.graph import Graph
-from ..ir.operation import Spec, fill
+from ..ir.operation import Spec, freeze
 from ..ir.shapes import Layout, layout, size
-from ..ir.special import CAST, CUSTOM, GRAFT, LEAF, READ, RELAYOUT, STOP, UNREAD, WRITE, ZEROS
+from ..ir.special import CAST, GRAFT, LEAF, READ, RELAYOUT, STOP, UNREAD, WRITE, ZEROS
 from ..trace import level as levels
+from ..trace.flush import flush
 from ..trace.handle import NUMBER, Memory, Tensor, fresh, layout_of, requires_grad, tls
-from ..trace.level import Level, as_memory, slice_of_memory
-from ..trace.macro import Composition, flatten_tree
+from ..trace.level import Level, as_memory, repeated, slice_of_memory
+from ..trace.macro import Composition
 from ..trace.macro import _laid_out as laid_out
-from ..trace.walk import detach, edge, resolve, set_mode
+from ..trace.walk import cut_if_long, detach, edge, resolve, set_mode
 from .calling import generic
 from .declare import OPERATIONS
 
@@ -52,7 +54,7 @@ class Batch:
         """An operand with the slices in front, repeated if it is the same for all."""
         if type(x) is Slices:
             return x.tensor
-        return x.unsqueeze(0).expand(self.size, *layout_of(x).shape)
+        return repeated(x, self.size)
 
     def aligned(self, x, ndim: int):
         """An operand with the slices in front of `ndim` dims, or that broadcasts to it."""
@@ -75,7 +77,8 @@ def follow(graph: Graph, results: Sequence[int], inputs: list, scalars: list, le
         env[i] = _entered(inputs[p], graph.lays[i], level)
     for i, p in graph.scalars.items():
         env[i] = scalars[p]
-    run_steps(graph, results, env, batch, True)
+    calls = {s: inputs[p] for s, p in graph.objects.items()}
+    run_steps(graph, results, env, batch, level, calls)
     found = {}
     for i in results:
         x = env[i]
@@ -101,9 +104,11 @@ def _entered(x, lay: Layout, level: Level):
     return Slices(t) if x.batched else t
 
 
-def run_steps(graph: Graph, results: Sequence[int], env: dict, batch: Batch, guarded: bool) -> None:
-    """Adds the values of a graph's steps, as far as the results need them. With `guarded`, what has no history in the graph
-    gets none."""
+def run_steps(
+    graph: Graph, results: Sequence[int], env: dict, batch: Batch, level: Level | None = None, calls: dict | None = None
+) -> None:
+    """Adds the values of a graph's steps, as far as the results need them. In a graph of a level's walk, what has no history
+    gets none; `calls` are the calls of autograd.Functions in it, by their steps."""
     needed = set(results)
     order = []
     for s in range(len(graph.specs) - 1, -1, -1):
@@ -115,7 +120,15 @@ def run_steps(graph: Graph, results: Sequence[int], env: dict, batch: Batch, gua
         operands = [env[a] for a in graph.args[s]]
         outs = graph.outs[s]
         mode = w.at.mode
-        quiet = guarded and mode and not any([graph.rg[o] for o in outs]) and any([_has_history(x) for x in operands])
+        if calls and s in calls:
+            env.update(zip(outs, _custom(calls[s], graph.specs[s], operands, batch, level)))
+            continue
+        quiet = (
+            level is not None
+            and mode
+            and not any([graph.rg[o] for o in outs])
+            and any([_has_history(x) for x in operands])
+        )
         if quiet:
             set_mode(False)
         try:
@@ -139,14 +152,9 @@ def apply(spec: Spec, operands: list, batch: Batch) -> list:
         rule = RULES["elementwise"]
     if rule is not None and rule in MEMORY:  # flat memory has another layout for each storage
         return [rule(spec, operands, batch)]
-    if op is CUSTOM:
-        if any([_has_history(x) for x in operands[len(spec.outs) :]]):
-            raise NotImplementedError(
-                "vmap: the function holds an autograd.Function, whose gradient cannot be taken from outside of vmap;"
-                " inside of it, as in vmap(grad(f)), it can"
-            )
-        return operands[: len(spec.outs)]
     batched = any([type(x) is Slices for x in operands])
+    if spec.outs and spec.outs[0].number:  # Python numbers among themselves
+        return [spec.exe(*operands)]
     if not batched and (not spec.effect or batch.randomness == "same"):
         return walked(spec, operands)
     if spec.graph is not None:
@@ -155,7 +163,7 @@ def apply(spec: Spec, operands: list, batch: Batch) -> list:
         env: dict[int, Any] = dict(spec.graph.consts)
         for i, p in spec.graph.inputs.items():
             env[i] = operands[p]
-        run_steps(spec.graph, spec.results, env, batch, False)
+        run_steps(spec.graph, spec.results, env, batch)
         return [env[i] for i in spec.results]
     if spec.effect:
         return drawn(spec, operands, batch)
@@ -168,7 +176,18 @@ def apply(spec: Spec, operands: list, batch: Batch) -> list:
 
 def walked(spec: Spec, operands: list) -> list:
     """The results of an operation on operands without slices."""
+    return _record(spec, [x if l.number else laid_out(x, l) for x, l in zip(operands, spec.lays)], spec.static, spec)
+
+
+def call(spec: Spec, operands: Sequence, static: Sequence | None = None):
+    """The operation on other operands, with other static arguments; several results as a tuple."""
+    found = _record(spec, operands, spec.static if static is None else tuple(static), None)
+    return found[0] if spec.tree is None else tuple(found)
+
+
+def _record(spec: Spec, operands: Sequence, static: tuple, known: Spec | None) -> list:
     w = tls.walk
+    cut_if_long(w)
     args: list = []
     data = []
     for x, lay in zip(operands, spec.lays):
@@ -176,12 +195,14 @@ def walked(spec: Spec, operands: list) -> list:
             args.append(NUMBER[lay.number])
             data.append(lay.number(x))
         else:
-            args.append(laid_out(x, lay))
-    args = [x if lay.number else resolve(x, w) for x, lay in zip(args, spec.lays)]
-    nx = edge(w, spec.op, tuple(args), spec.static, (spec,), spec, len(data))
+            args.append(resolve(x, w))
+    nx = edge(w, spec.op, tuple(args), static, (spec,) if known else freeze(static), known, len(data))
     if data:
         w.scalars[nx.k : nx.k + len(data)] = data
-    return [fresh(v, w) for v in nx.outs]
+    made = [fresh(v, w) for v in nx.outs]
+    if w.eager:
+        flush(w)
+    return made
 
 
 def finished(found, spec: Spec, batch: Batch) -> list:
@@ -195,15 +216,6 @@ def finished(found, spec: Spec, batch: Batch) -> list:
         shape = (batch.size, *lay.shape)
         made.append(Slices(t if have.shape == shape else t.reshape(shape)))
     return made
-
-
-def call(spec: Spec, operands: Sequence, static: Sequence | None = None):
-    """The operation on other operands; its results, several as a tuple."""
-    op = spec.op
-    arguments = fill(spec.static if static is None else static, operands)
-    n = op.positional
-    found = op.call(*arguments[:n], **dict(zip(op.params[n:], arguments[n:])))
-    return found if isinstance(found, Tensor) else tuple(flatten_tree(found)[1])
 
 
 def slice_by_slice(spec: Spec, operands: list, batch: Batch) -> list:
@@ -226,7 +238,7 @@ def _one_edge(spec, batched, count, randomness, operands):
     given = [Slices(x) if b else x for x, b in zip(operands, batched)]
     for i, p in spec.graph.inputs.items():
         env[i] = given[p]
-    run_steps(spec.graph, spec.results, env, batch, False)
+    run_steps(spec.graph, spec.results, env, batch)
     return [batch.wide(env[i]) for i in spec.results]
 
 
@@ -252,6 +264,46 @@ def _as_one_edge(spec: Spec, operands: list, batch: Batch) -> list:
     batched = tuple([type(x) is Slices for x in operands])
     given = [x.tensor if b else x for x, b in zip(operands, batched)]
     return [Slices(t) for t in _ONE_EDGE.call(spec, batched, batch.size, batch.randomness, given)]
+
+
+# --- autograd.Function ------------------------------------------------------------------------------------------------------
+
+
+class _Custom(Function):
+    """The results of a user's Function for all slices, whose gradient is that Function's backward for all slices: it runs
+    inside of the vmap that forward ran in."""
+
+    @staticmethod
+    def forward(ctx, level, call, lays, batched, *tensors):
+        ctx.level, ctx.call, ctx.lays, ctx.batched = level, call, lays, batched
+        return tuple(tensors[: len(lays)])
+
+    @staticmethod
+    def backward(ctx, *grads):
+        level = ctx.level
+        with level.again():
+            given = [None if g is None else level.argument(g, True) for g in grads]
+            got = ctx.call.run_backward(given, ctx.lays, True)[len(ctx.lays) :]
+            released = [None if g is None else level.release(g) for g in got]
+        found: list = [None] * (4 + len(ctx.lays))
+        for g, wanted in zip(released, ctx.batched):
+            if g is None:
+                found.append(None)
+            elif wanted:
+                found.append(level.widened(*g))
+            else:
+                found.append(g[0].sum(0) if g[1] else g[0] * level.size)
+        return tuple(found)
+
+
+def _custom(call, spec: Spec, operands: list, batch: Batch, level: Level | None) -> list:
+    n = len(spec.outs)
+    outs, inputs = operands[:n], operands[n:]
+    if not any([_has_history(x) for x in inputs]):
+        return outs
+    batched = tuple([type(x) is Slices for x in inputs])
+    tensors = [batch.wide(x) for x in outs] + [x.tensor if type(x) is Slices else x for x in inputs]
+    return [Slices(t) for t in _Custom.apply(level, call, spec.outs, batched, *tensors)]
 
 
 # --- random numbers -------------------------------------------------------------------------------------------------------

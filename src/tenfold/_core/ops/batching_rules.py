@@ -88,7 +88,7 @@ def along(name: str, *, empty_is_all: bool = False) -> Callable:
             else:
                 dims = tuple(range(1, max(n, 1) + 1))
         else:
-            dims = further(dims)
+            dims = further(dims) if n or isinstance(dims, int) else (1,)
         return call(spec, given, [*spec.static[:k], dims, *spec.static[k + 1 :]])
 
     return rule
@@ -349,7 +349,7 @@ def layer_norm_weight(spec, operands, batch):
 # --- the table --------------------------------------------------------------------------------------------------------
 
 BY_NAME: dict[Callable, str] = {
-    elementwise: "frexp nextafter complex polar",
+    elementwise: "frexp nextafter complex polar zero_where",
     where: "where",
     masked_fill: "masked_fill",
     along(

@@ -7,8 +7,10 @@ Tensors from outside enter when they are used first (`capture`); they are the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from ..ir.graph import Graph
 from ..ir.shapes import Layout, contiguous_strides, layout
 from ..ir.special import ENTRY, WRITE, ZEROS
 from . import flush as flushing
@@ -43,6 +45,25 @@ class Outside:
         tls.walk = self.before
 
 
+class Origin:
+    """The history of an argument inside of a vmap: it begins there, and goes on outside, at `tensor`. It stands for a History
+    without steps."""
+
+    __slots__ = ("dead", "graph", "hooks", "leaves", "objects", "order", "saved", "special", "tensor")
+
+    def __init__(self, tensor: Tensor, lay: Layout):
+        self.tensor = tensor
+        self.graph = Graph()
+        self.graph.value(lay, True)
+        self.hooks: dict = {}
+        self.objects: dict = {}
+        self.saved: dict = {}
+        self.leaves: list = []
+        self.dead: set = set()
+        self.order = 0
+        self.special = False
+
+
 class Level:
     """One vmap that is under way.
 
@@ -65,6 +86,19 @@ class Level:
     def outside(self) -> Outside:
         return Outside(self.outer)
 
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """For a while this thread records in here once more, and what is run is recorded on the walk that it comes from."""
+        before, self.outer = self.outer, tls.walk
+        self.walk.ending = False
+        self.walk.at = self.walk.roots[self.outer.at.mode]
+        try:
+            with Outside(self.walk):
+                yield
+        finally:
+            self.outer = before
+            self.captured.clear()
+
     def owns(self, st: Storage) -> bool:
         """Whether a storage was born in here."""
         if st.val is not None:
@@ -81,10 +115,8 @@ class Level:
         st.mem = Memory(self, t, batched)
         st.name = own.dtype.name
         r = placed(st, own)
-        with self.outside():
-            live = requires_grad(t) or is_leaf_handle(t)
-        if live:
-            r._leaf = r
+        if requires_grad(t) or is_leaf_handle(t):
+            st.hist = (Origin(t, own), 0, None)
         self.arguments.append((st, st.mem))
         return r
 
@@ -153,6 +185,10 @@ class Level:
             flat = self.shaped(mem, (st.size,))
             return slice_of_memory(flat, lay, t._off, mem.batched), mem.batched
 
+    def widened(self, t: Tensor, batched: bool) -> Tensor:
+        """What was released, with the slices in its first dim in any case."""
+        return t if batched else repeated(t, self.size)
+
     def read(self, t: Tensor):
         """The flat memory of a tensor's storage, if it is the same for all slices. RuntimeError if not."""
         if t._st is not None and not self.owns(t._st) or t._st is None and t._val.node.walk is not self.walk:
@@ -190,6 +226,12 @@ def slice_of_memory(flat: Tensor, lay: Layout, offset: int, batched: bool) -> Te
     shape = (have.shape[0], *lay.shape)
     strides = (step if have.shape[0] > 1 else contiguous_strides(shape)[0], *lay.strides)
     return reinterpreted(flat, layout(shape, strides, lay.dtype, lay.device), offset)
+
+
+def repeated(t: Tensor, size: int) -> Tensor:
+    """A view with a new first dim, of that size, along which all is the same."""
+    lay = layout_of(t)
+    return view(t, layout((size, *lay.shape), (0, *lay.strides), lay.dtype, lay.device), 0, "Expand")
 
 
 def as_memory(t: Tensor, lay: Layout, batched: bool) -> Tensor:
