@@ -1,6 +1,6 @@
 """`make parity`: tenfold against PyTorch's own databases and the live tests here; writes docs/parity.md.
 
-Runs opinfo.py, modules.py and api.py, then the pytest files of this folder, and exits with 1 if a test fails or a
+Runs opinfo.py, transforms.py, modules.py and api.py, then the pytest files of this folder, and exits with 1 if a test fails or a
 figure lies below thresholds.toml."""
 
 import argparse
@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PROGRAMS = {  # program, with the options that the figures of docs/parity.md are made with
     "operators": ("opinfo.py", "--fast", "--seeded", "--strides"),
+    "transforms": ("transforms.py", "--fast"),
     "modules": ("modules.py", "--seeded"),
     "names": ("api.py",),
 }

@@ -22,18 +22,20 @@ def results():
         row("S", "schedules", "pass"),
     ]
     names = [row("Tensor.add", "Tensor", "pass", 3), row("relu", "torch", "wrong", 1)]
-    parts = {"operators": operators, "modules": built, "names": names}
+    transforms = [row("add", "binary", "pass", 9), row("cat", "other", "wrong", 1)]
+    parts = {"operators": operators, "transforms": transforms, "modules": built, "names": names}
     return {k: {"rows": rows, "torch": "2.13.0+cpu", "options": options} for k, rows in parts.items()}
 
 
 def test_figures():
     expected = {"operators": 1, "operators_weighted": 90.0, "modules": 1, "optimizers": 0, "schedules": 1}
-    assert page.figures(results()) == expected | {"names": 1, "names_weighted": 75.0, "crashes": 1}
+    assert page.figures(results()) == expected | {"transforms": 1, "names": 1, "names_weighted": 75.0, "crashes": 1}
 
 
 def test_page_names_what_is_missing_and_holds_no_date():
     text = page.render(results(), page.figures(results()))
     assert "| operators | 1 of 2 | 90.0 % |" in text
+    assert "forward mode | 1 of 2 | 90.0 % |" in text
     assert "Missing (1):\n\n`svd`" in text
     assert "Crashes or hangs (1):\n\n`optim.SGD`" in text
     assert "PyTorch 2.13.0 on" in text

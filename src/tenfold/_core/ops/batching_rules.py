@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..ir.operation import TENSOR
 from ..ir.shapes import size
 from ..ir.special import ACCUMULATE, CAST, SUM_TO
 from ..trace.handle import layout_of
@@ -92,6 +93,15 @@ def along(name: str, *, empty_is_all: bool = False) -> Callable:
         return call(spec, given, [*spec.static[:k], dims, *spec.static[k + 1 :]])
 
     return rule
+
+
+def roll(spec, operands, batch):
+    """Without dims the elements of each slice are rolled as if they were one dim."""
+    _, shifts, dims = spec.static
+    t = batch.wide(operands[0])
+    if not dims and shifts:
+        return call(spec, [t.reshape((batch.size, -1))], [*spec.static[:2], (1,)])
+    return call(spec, [t], [*spec.static[:2], further(dims)])
 
 
 def along_shape(spec, operands, batch):
@@ -346,6 +356,75 @@ def layer_norm_weight(spec, operands, batch):
     return t.sum(tuple(range(1, lead + 1))) if lead else t
 
 
+# --- classes ----------------------------------------------------------------------------------------------------------
+
+
+def likelihood(spec, operands, batch):
+    """Losses of classes and their gradients: the samples of all slices at once, not reduced; then each slice for itself."""
+    it = iter(operands)
+    given = {p: next(it) if s is TENSOR else s for p, s in zip(spec.op.params, spec.static)}
+    if type(given["weight"]) is Slices:
+        return None
+    name, reduction = spec.op.name, given["reduction"]
+    lays = dict(zip([p for p, s in zip(spec.op.params, spec.static) if s is TENSOR], spec.lays))
+    for p, x in given.items():
+        if p in ("input", "logp", "gg"):
+            given[p] = _samples(batch.wide(x), lays[p].ndim > 1)
+    target = batch.wide(given["target"])
+    given["target"] = _samples(target, lays["target"].ndim > 0)
+    given["reduction"] = "none"
+    tensors = [x for x in (given.get("input"), given.get("logp"), given.get("gg")) if x is not None]
+    zero = operation("full_", size(()), 0, layout_of(tensors[0]).dtype)
+    dims = tuple(range(1, layout_of(target).ndim))
+
+    if name in ("nll_loss_backward", "_nll_of_scores_backward"):
+        g = batch.wide(given["g"])
+        if reduction != "none":
+            if reduction == "mean":
+                g = g / _not_zero(batch.wide(given["total"]))
+            g = batch.aligned(Slices(g), len(dims)).expand(layout_of(target).shape)
+        given["g"] = g.reshape(layout_of(given["target"]).shape)
+        given["total"] = zero
+        return spec.op.call(*given.values())
+    if "total" in given:
+        total, given["total"] = batch.wide(given["total"]), zero
+        loss = spec.op.call(*given.values()).reshape(layout_of(target).shape)
+        if reduction == "none":
+            return loss
+        loss = loss.sum(dims) if dims else loss
+        return loss / _not_zero(total) if reduction == "mean" else loss
+    loss, nothing, *logp = spec.op.call(*given.values())
+    loss = loss.reshape(layout_of(target).shape)
+    total = batch.wide(nothing)
+    if reduction != "none":
+        weights = operation("_nll_factors", target, given["weight"], zero, given["ignore_index"], "sum")
+        loss, total = (x.sum(dims) if dims else x for x in (loss, weights))
+        loss = loss / total if reduction == "mean" else loss
+    return (loss, total, *logp)
+
+
+def _samples(t, several: bool):
+    """(slices, N, *) as (slices * N, *)."""
+    shape = layout_of(t).shape
+    return t.reshape((shape[0] * shape[1], *shape[2:])) if several else t
+
+
+def _not_zero(total):
+    """Sums of weights, 1 where they are 0: then every target is ignored."""
+    return total + (total == 0)
+
+
+def likelihood_factors(spec, operands, batch):
+    target, *weight, total = operands
+    if weight and type(weight[0]) is Slices:
+        return None
+    static = list(spec.static)
+    mean, static[-1] = static[-1] == "mean", "sum"
+    zero = operation("full_", size(()), 0, spec.outs[0].dtype)
+    made = call(spec, [batch.wide(target), *weight, zero], static)
+    return made / batch.aligned(Slices(_not_zero(batch.wide(total))), spec.lays[0].ndim) if mean else made
+
+
 # --- the table --------------------------------------------------------------------------------------------------------
 
 BY_NAME: dict[Callable, str] = {
@@ -357,7 +436,8 @@ BY_NAME: dict[Callable, str] = {
     ): """_prod argmax argmin _extreme _cumsum _cumprod _delay _recurrence _logcumsumexp _running_extreme _sort
         _topk _kth _median _mode _softmax _softmax_backward_data _log_softmax glu gather scatter _cross _weighed""",
     along("dim", empty_is_all=True): "sum mean any all",
-    along("dims"): "_sum _count_nonzero _logsumexp _amax _amin flip roll _dft _half_dft _from_half",
+    along("dims"): "_sum _count_nonzero _logsumexp _amax _amin flip _dft _half_dft _from_half",
+    roll: "roll",
     along_shape: "_put_along _take_along",
     joined: "cat stack",
     in_front: """tril triu _inv _info _cofactor _det _slogdet _solve _solve_triangular _cholesky _qr _svd _eigh _eig _lu _permutation
@@ -380,6 +460,8 @@ BY_NAME: dict[Callable, str] = {
     standardize: "_standardize _standardize_backward _layer_norm_backward",
     sum_rows: "_sum_rows",
     layer_norm_weight: "_layer_norm_weight_gradient",
+    likelihood: """nll_loss nll_loss_backward nll_loss_double_backward _nll_of_scores _nll_of_scores_backward""",
+    likelihood_factors: "_nll_factors",
 }
 RULES.update({OPERATIONS[name]: rule for rule, names in BY_NAME.items() for name in names.split()})
 RULES.update({CAST: in_front, ACCUMULATE: in_front, SUM_TO: sum_to, "elementwise": elementwise})

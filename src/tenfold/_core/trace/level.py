@@ -180,7 +180,7 @@ class Level:
             raise type(st.error)(*st.error.args) from st.error
         with self.outside():
             mem = st.mem
-            if lay.contig and lay.numel == st.size and t._off == 0:
+            if lay.contig and lay.numel == st.size and t._off == 0 and layout_of(mem.tensor).dtype is lay.dtype:
                 return self.shaped(mem, lay.shape), mem.batched
             flat = self.shaped(mem, (st.size,))
             return slice_of_memory(flat, lay, t._off, mem.batched), mem.batched
