@@ -323,3 +323,15 @@ def test_functions(function):
     assert same(jacrev(vmap(f))(X)[0, 0], 6 * X[0].cos())
     if function is Seen:
         assert set(Seen.seen) == {(2, "error", (0, None), (2, 3))}
+
+
+def test_what_a_tensor_stands_for():
+    seen = []
+
+    def f(x):
+        seen.append((torch.func.debug_unwrap(x).shape, torch.func.debug_unwrap(x, recurse=False).shape))
+        return x
+
+    vmap(vmap(f))(X)
+    assert seen == [((2, 3), (3,))]
+    assert torch.func.debug_unwrap(X) is X

@@ -9,9 +9,10 @@ from typing import Any
 import tenfold as torch
 from tenfold.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
+from .._core.trace.handle import tls
 from .._core.trace.level import Level, Outside
 
-__all__ = ["vmap"]
+__all__ = ["debug_unwrap", "vmap"]
 
 
 def vmap(
@@ -56,6 +57,18 @@ def vmap(
         return tree_unflatten([c[0] if d is None else torch.cat(list(c), d) for c, d in zip(columns, places)], out_tree)
 
     return mapped
+
+
+def debug_unwrap(tensor: torch.Tensor, *, recurse: bool = True) -> torch.Tensor:
+    """Inside of a function under vmap, the tensor with all slices that a tensor stands for; else the tensor itself. To print.
+
+    Args: recurse: through all vmaps that there are around. Default True."""
+    level = tls.walk.level
+    if level is None:
+        return tensor
+    found, _ = level.release(tensor)
+    with level.outside():
+        return debug_unwrap(found) if recurse else found
 
 
 def _mapped(func, name: str, size: int, given: list, dims: list, tree: TreeSpec, out_dims, randomness: str, kwargs):

@@ -443,7 +443,7 @@ BY_NAME: dict[Callable, str] = {
     in_front: """tril triu _inv _info _cofactor _det _slogdet _solve _solve_triangular _cholesky _qr _svd _eigh _eig _lu _permutation
         _expm _pinv _geqrf _columns one_hot from_front _max_pool _avg_pool _avg_pool_spread _max_unpool _pad _pad_near
         _pad_near_back _adaptive_avg_pool _adaptive_avg_pool_spread _adaptive_max_pool _resample _resample_back
-        _binary_cross_entropy _ldl _ldl_solve _at_least""",
+        _binary_cross_entropy _searchsorted _cdist _rank _cholesky_info _ldl _ldl_solve _at_least""",
     by_samples: "_im2col _col2im _overlap_add",
     broadcast_in_front: "_attention_weights",
     clone: "clone clone_strided",
