@@ -5,10 +5,12 @@
         forward_ad.unpack_dual(y).tangent       # the Jacobian of f at x, times t
 
 Inside, a dual tensor is one whose history begins there, and the tangent of what was made from it is worked out when it is
-asked for, by two reverse passes (as `torch.func.jvp`). So gradients are recorded inside even under `no_grad`."""
+asked for, by two reverse passes (as `torch.func.jvp`). So gradients are recorded in a level even where they were not around
+it, and what is computed under a `no_grad` in it carries no tangent."""
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import tenfold as torch
@@ -31,7 +33,6 @@ class _Level:
     def __init__(self):
         self.mode = torch.is_grad_enabled()
         self.duals: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self.own: set[int] = set()  # ids of leaves that were made for it
 
 
 _levels: list[_Level] = []
@@ -75,6 +76,7 @@ class dual_level:
         exit_dual_level()
 
     def __call__(self, f):
+        @functools.wraps(f)
         def decorated(*args, **kwargs):
             with self:
                 return f(*args, **kwargs)
@@ -95,11 +97,9 @@ def make_dual(tensor: torch.Tensor, tangent: torch.Tensor, *, level: int | None 
         raise RuntimeError(
             f"make_dual: a tangent has the size of its primal: {list(tensor.shape)}, not {list(tangent.shape)}"
         )
-    if _tangent(tensor, at) is not None:
+    if _linear(tensor, at) is not None:
         raise RuntimeError("make_dual: the tensor carries a tangent of this level already")
     begin = tensor.clone() if tensor.requires_grad else tensor.detach().clone().requires_grad_()
-    if not tensor.requires_grad:
-        at.own.add(id(begin))
     at.duals.append((begin, tangent))
     return begin.clone()
 
@@ -109,23 +109,24 @@ def unpack_dual(tensor: torch.Tensor, *, level: int | None = None) -> UnpackedDu
     if level is None and not _levels:
         return UnpackedDualTensor(tensor, None)
     at = _level(level, "unpack_dual")
-    tangent = _tangent(tensor, at)
-    if tangent is None:
+    linear = _linear(tensor, at)
+    if linear is None:
         return UnpackedDualTensor(tensor, None)
-    return UnpackedDualTensor(_finished(tensor, at), _finished(tangent, at))
+    tangent = linear.tangents([t for _, t in at.duals])[0]
+    own = {id(t) for t in (*[begin for begin, _ in at.duals], *linear.us)}
+    return UnpackedDualTensor(
+        *[_finished(t, own) for t in (tensor, torch.zeros_like(tensor) if tangent is None else tangent)]
+    )
 
 
-def _tangent(tensor: torch.Tensor, at: _Level) -> torch.Tensor | None:
+def _linear(tensor: torch.Tensor, at: _Level) -> Linear | None:
+    """The derivatives of a tensor by what the duals of a level begin at; None where it depends on none of them."""
     if not tensor.requires_grad or not at.duals:
         return None
     linear = Linear([tensor], [begin for begin, _ in at.duals])
-    if all([row is None for row in linear.rows]):
-        return None
-    at.own.update([id(u) for u in linear.us])
-    found = linear.tangents([tangent for _, tangent in at.duals])[0]
-    return torch.zeros_like(tensor) if found is None else found
+    return None if all([row is None for row in linear.rows]) else linear
 
 
-def _finished(t: torch.Tensor, at: _Level) -> torch.Tensor:
+def _finished(t: torch.Tensor, own: set[int]) -> torch.Tensor:
     """With a history only where that reaches beyond the level."""
-    return t if t.requires_grad and any([id(leaf) not in at.own for leaf in leaves_of(t)]) else t.detach()
+    return t if t.requires_grad and any([id(leaf) not in own for leaf in leaves_of(t)]) else t.detach()

@@ -88,6 +88,7 @@ def _mapped(func, name: str, size: int, given: list, dims: list, tree: TreeSpec,
         level.walk.ending = True
         results = [level.release(x) if isinstance(x, torch.Tensor) else (x, False) for x in found]
         level.flush()
+    level.arguments.clear()
     made = []
     for (x, batched), d in zip(results, places):
         if d is None:

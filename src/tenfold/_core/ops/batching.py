@@ -2,9 +2,9 @@
 
 A value is a tensor that is the same for all slices, a Python number, or `Slices`, which has the slices in the first dim. An
 operation whose operands are all of the first two kinds is walked as it is. For the others there is a rule by the kind of
-its declaration (RULES; batching_rules.py). A composition is followed by its parts (one with a
-gradient of its own is an edge whose gradient is that gradient, for all slices). A primitive without a rule is walked
-slice by slice, and the results are stacked: right for any operation, and slow."""
+its declaration (RULES; batching_rules.py). A composition is followed by its parts (one with a gradient of its own is an edge
+whose gradient is that gradient, for all slices). A primitive without a rule is walked slice by slice, and the results are
+stacked: right for any operation, and slow."""
 
 from __future__ import annotations
 
@@ -361,20 +361,15 @@ def _read(spec: Spec, operands: list, batch: Batch):
 def _unread(spec: Spec, operands: list, batch: Batch):
     g, base, offset = operands
     base_lay, lay = spec.lays[1], spec.static[3]
+    if base_lay.repeats:  # the cotangent has another layout than the base
+        return slice_by_slice(spec, operands, batch)[0]
     like = base.tensor if type(base) is Slices else base
-    extent = (layout_of(like).shape[-1]) if base_lay.flat else base_lay.extent
-    out = spec.outs[0]
+    extent = layout_of(like).shape[-1] if base_lay.flat else base_lay.extent
     if type(g) is not Slices:
         memory = ZEROS.call(layout((extent,), None, base_lay.dtype))
-        return _unflat(UNREAD.call(g, memory, offset, lay), out if not base_lay.flat else base_lay, False)
+        return _unflat(UNREAD.call(g, memory, offset, lay), base_lay, False)
     memory = ZEROS.call(layout((batch.size, extent), None, base_lay.dtype))
     made = UNREAD.call(g.tensor, memory, offset, _wide_layout(lay, base_lay, extent, batch))
-    if base_lay.repeats:  # of elements at one place the first has it all
-        first = layout([1 if s == 0 else n for n, s in zip(out.shape, base_lay.strides)], base_lay.strides, out.dtype)
-        part = slice_of_memory(made, layout(tuple(first.shape), first.strides, first.dtype), 0, True)
-        into = ZEROS.call(layout((batch.size, *out.shape), None, out.dtype))
-        into[(slice(None), *[slice(0, n) for n in first.shape])] = part
-        return Slices(into)
     return _unflat(made, base_lay, True)
 
 
