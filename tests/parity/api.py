@@ -5,7 +5,6 @@ documentation (parameter names only, all overloads together)."""
 
 import importlib
 import inspect
-import itertools
 import re
 import sys
 import time
@@ -96,26 +95,6 @@ def documented(name, f):
     return [n for n in dict.fromkeys(found) if n.isidentifier() and n != "self"]
 
 
-def refused(ref, name, theirs):
-    """Whether PyTorch itself takes no keyword of that name, which only its documentation has: `mul(value)` is
-    `mul(other)`. It is called with the candidate's names and this one, and has to call it unexpected, or to list
-    overloads that do not have it."""
-    method = getattr(torch.Tensor, getattr(ref, "__name__", ""), None) is ref
-    needed = [n for n, default in theirs.items() if default is inspect.Parameter.empty and n != "out"]
-    needed = needed[method and needed[:1] == ["input"] :][:4]
-    for values in itertools.product((torch.ones(2, 2), 1), repeat=len(needed)):
-        try:
-            ref(*[torch.ones(2, 2)] * method, **dict(zip(needed, values)), **{name: object()})
-        except TypeError as e:
-            overloads = re.findall(r"^ \* \((.*)\)", str(e), re.M)
-            known = [part.split("=")[0].split()[-1] for text in overloads for part in text.split(", ")]
-            if f"unexpected keyword argument '{name}'" in str(e) or (overloads and name not in known):
-                return True
-        except Exception:
-            pass
-    return False
-
-
 def shown(value):
     """A default as text, with the names of modules and addresses taken out."""
     if value is inspect.Parameter.empty:
@@ -136,7 +115,7 @@ def compare_signatures(name, ref, got):
         return None if ref is not got else ""
     if ours is None:
         wanted = documented(name, ref)
-        lacking = [n for n in wanted if n not in theirs and not refused(ref, n, theirs)]
+        lacking = [n for n in wanted if n not in theirs]
         return f"no parameter {', '.join(lacking)}" if lacking else "" if wanted else None
     lacking = [n for n in ours if n not in theirs]
     if lacking:
