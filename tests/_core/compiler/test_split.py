@@ -18,7 +18,7 @@ def test_chunks_cover_a_loop():
                 cut = split.Split(total, step, 0, -1, ())
                 assert step % unit == 0 and (cut.chunks - 1) * step < total <= cut.chunks * step
                 assert cut.chunks <= split.MOST
-                assert np.all(np.array(cut.words([0])) == [cut.chunks, step, total, 1, 0, -1, 0, 3, 0, 0])
+                assert np.all(np.array(cut.words([0])) == [cut.chunks, step, total, 1, 0, -1, 0, 3, 0, 1 << 20, 0])
 
 
 @pytest.fixture

@@ -102,7 +102,8 @@ def product(s: ProductStep, row: dict[str, int]) -> Split | None:
         return None
     many = max(("batch1", "batch2"), key=lambda b: row[b])
     if row[many] >= FEWEST:
-        return _of_row(matmul.ROW, row, work, many, 1, {f"{x}_off": row[f"{x}_{many}"] for x in matmul.OPERANDS})
+        moved = {f"{x}_off": row[f"{x}_{many}"] for x in matmul.OPERANDS}
+        return _of_row(matmul.ROW, row, len(s.scratch), work, many, 1, moved)
     ways = {
         "m": {"a_off": row["a_row"], "c_off": row["c_row"], "bias_off": row["bias_row"]},
         "n": {"b_off": row["b_col"], "c_off": row["c_col"], "bias_off": row["bias_col"]},
@@ -113,7 +114,7 @@ def product(s: ProductStep, row: dict[str, int]) -> Split | None:
     by, unit = (across, COLUMNS) if step != 1 or large else (down, ROWS)
     if row[by] < FEWEST * unit and (row[down] // ROWS > row[across] // COLUMNS) != (by == down):
         by, unit = (across, COLUMNS) if by == down else (down, ROWS)
-    return _of_row(matmul.ROW, row, work, by, unit, ways[by], other=row["n" if by == "m" else "m"])
+    return _of_row(matmul.ROW, row, len(s.scratch), work, by, unit, ways[by], other=row["n" if by == "m" else "m"])
 
 
 # --- convolutions
@@ -142,16 +143,18 @@ def convolve(s: ConvolutionStep, row: dict[str, int]) -> Split | None:
             both = [(name, PLANES, moved) for name, _, moved in sorted(both, key=lambda way: -row[way[0]])]
         ways += both[s.kernel == "conv_input" :][:1]
     name, unit, moved = max(ways, key=lambda way: min(row[way[0]] // way[1], FEWEST))
-    return _of_row(convolution.ROW, row, work, name, unit, moved)
+    return _of_row(convolution.ROW, row, len(s.scratch), work, name, unit, moved)
 
 
-def _of_row(names, row, work: float, size: str, unit: int, moved: dict[str, int], other: int = 2) -> Split | None:
+def _of_row(
+    names, row, threads: int, work: float, size: str, unit: int, moved: dict[str, int], other: int = 2
+) -> Split | None:
     """The cut of a loop that `row` calls `size`."""
     total = row[size]
     step = _step(work, total, unit)
     while other == 1 and step < total and total % step == 1:
         step += 1  # a product with a single element is added up in another way
-    if step >= total:
+    if step >= total or threads == 1:
         return None
     places = tuple((names.index(x), by) for x, by in moved.items() if by)
-    return Split(total, step, names.index(size), names.index("scratch"), places)
+    return Split(total, step, names.index(size), names.index("scratch"), places, threads)

@@ -64,14 +64,15 @@ MOST = min(max(cores(), config.THREADS), 16) if SYSCALL else 1  # threads that e
 @dataclass(frozen=True)
 class Split:
     """How a step is cut: `total` turns of a loop in chunks of `step`. In the row, `size` is the place of the loop's
-    length, `scratch` that of a table entry that each thread has its own of, the entries one after the other (-1: none), and
-    `moved` are the places that a turn of the loop moves on, with by how much."""
+    length, `scratch` that of a table entry that each of `threads` threads has its own of, the entries one after the other
+    (-1: none), and `moved` are the places that a turn of the loop moves on, with by how much."""
 
     total: int
     step: int
     size: int
     scratch: int
     moved: tuple[tuple[int, int], ...]
+    threads: int = 1 << 20
 
     @property
     def chunks(self) -> int:
@@ -84,21 +85,22 @@ class Split:
             ALONE_AT_FIRST,
             0,
         ]  # written by the code below: its time alone, times to go alone, times without gain
-        return [self.chunks, self.step, self.total, len(row), self.size, self.scratch, *known, len(self.moved), *moved]
+        first = [self.chunks, self.step, self.total, len(row), self.size, self.scratch, *known]
+        return [*first, self.threads, len(self.moved), *moved]
 
 
 def _chunk() -> str:
     """Runs chunk `index` of a job (function, table, row, split) as thread `number`."""
     f = Function("internal void @chunk(ptr %job, i64 %index, i64 %number)", "nounwind noinline")
     function, table, row, split = (f.load("ptr", f.at("%job", "ptr", i)) for i in range(4))
-    _, step, total, length, size, scratch, *_, moved = (f.load("i64", f.at(split, "i64", i)) for i in range(10))
+    _, step, total, length, size, scratch, *_, moved = (f.load("i64", f.at(split, "i64", i)) for i in range(11))
     copy = f.op(f"alloca i64, i64 {length}")
     with f.loop(0, length) as i:
         f.store("i64", f.load("i64", f.at(row, "i64", i)), f.at(copy, "i64", i))
     start = f.mul("%index", step)
     f.store("i64", f.min(step, f.sub(total, start)), f.at(copy, "i64", size))
     with f.loop(0, moved) as i:
-        pair = f.at(split, "i64", f.add(10, f.mul(i, 2)))
+        pair = f.at(split, "i64", f.add(11, f.mul(i, 2)))
         place = f.at(copy, "i64", f.load("i64", pair))
         by = f.mul(start, f.load("i64", f.at(pair, "i64", 1)))
         f.store("i64", f.add(f.load("i64", place), by), place)
@@ -245,10 +247,16 @@ HEAD
   %p.lasts = getelementptr i64, ptr %split, i64 6
   %p.alone = getelementptr i64, ptr %split, i64 7
   %p.lost = getelementptr i64, ptr %split, i64 8
+  %p.threads = getelementptr i64, ptr %split, i64 9
+  %threads = load i64, ptr %p.threads
+  %limited = load atomic i64, ptr %limit seq_cst, align 8
+  %enough = icmp sge i64 %threads, %limited
+  br i1 %enough, label %ask, label %alone
+ask:
   %own = cmpxchg ptr %owner, i64 0, i64 1 seq_cst seq_cst, align 8
   %free = extractvalue {i64, i1} %own, 1
   br i1 %free, label %owned, label %alone
-alone:
+alone: ; the pool is at work for others, or there are more threads than the step has memory for
   call void %function(ptr %table, ptr %row)
   ret void
 owned:
