@@ -93,9 +93,7 @@ def linked(unit: Unit, methods: Sequence[tuple[type, str]] = ()) -> dict[Any, An
         texts[cls, name] = method_entry(unit, f"m_{len(texts)}", unit.natives[f], environments[f])
     constants = f"@constants = global [{max(len(unit.constants), 1)} x ptr] zeroinitializer"
     ir = "\n".join([api.text(lay), constants, *unit.texts.values(), *heads.values(), *texts.values()])
-    llvm = jit.compiler().llvm
-    for name, at in api.addresses().items():
-        llvm.add_symbol(name, at)
+    jit.symbols(api.addresses())
     names = [*[f"py_{n}" for n in heads], *[f"m_{k}" for k in range(len(texts))], "constants", "forget_walk"]
     found = jit.functions(ir, names)
     table = (ctypes.c_void_p * len(unit.constants)).from_address(found["constants"])

@@ -332,10 +332,7 @@ def python_function(name: str, address: int):
 @functools.cache
 def run():
     """The function `run`; None where arrays do not lie in memory as it expects (it is tried out on one)."""
-    llvm = jit.compiler().llvm
-    with jit.LOCK:
-        for name in API:
-            llvm.add_symbol(name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
+    jit.symbols({name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in API})
     probe = np.arange(6.0).reshape(2, 3)
     at = id(probe) + HEADER
     words = [ctypes.c_void_p.from_address(at + o).value for o in (-8, 0, 16)]

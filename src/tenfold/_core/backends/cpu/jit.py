@@ -170,6 +170,14 @@ def compiler() -> _Compiler:
     return _state
 
 
+def symbols(addresses: dict[str, int]) -> None:
+    """Tells the linker where functions of this process are."""
+    add = compiler().llvm.add_symbol
+    with LOCK:
+        for name, at in addresses.items():
+            add(name, at)
+
+
 def functions(ir: str, names: list[str]) -> dict[str, int]:
     """The addresses of functions of a module."""
     c = compiler()
