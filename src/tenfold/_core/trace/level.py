@@ -91,7 +91,7 @@ class Level:
         """For a while this thread records in here once more, and what is run is recorded on the walk that it comes from."""
         before, self.outer = self.outer, tls.walk
         self.walk.ending = False
-        self.walk.at = self.walk.roots[self.outer.at.mode]
+        self.walk.at = self.walk.root(self.outer.at.mode, self.outer.at.cast)
         try:
             with Outside(self.walk):
                 yield
