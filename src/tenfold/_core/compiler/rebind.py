@@ -173,8 +173,6 @@ class Unbound(Machine):
         to = [(n, x.word) for n, x in enumerate(block) if type(x) is _Pointer]
         self.pointer_places, self.pointer_words = np.array(to, np.int64).reshape(-1, 2).T
         self.block = []
-        self.lays = self.entering = {}  # what only planning needs is let go
-        self.recipe.groups = []
 
     # --- sizes ------------------------------------------------------------------------------------------------------
 

@@ -35,11 +35,6 @@ class Sizes:
             [Dim, Any], Any
         ]  # 0, 1, 2 …, an array that is not there yet: set while a graph is expanded
 
-    def forget(self) -> None:
-        """Lets go of what only planning needs."""
-        self.layouts, self.known = {}, {}
-        self.counting = None
-
     def source(self, k: int) -> Dim:
         return Dim(self, (((k,), 1),), self.values[k])
 

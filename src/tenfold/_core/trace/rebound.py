@@ -58,7 +58,6 @@ def make(now: Met, others: list[Met], kinds: Kinds) -> tuple | None:
         raise Uncompilable("sizes that have to be known") from e
     finally:
         operation.forget(unknown.layouts.values())
-        unknown.forget()
     for other in others:
         sizes = other.sizes[kinds.places].tolist()
         if unbound.values(sizes) is not None:
