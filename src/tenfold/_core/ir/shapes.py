@@ -19,7 +19,7 @@ class Size(tuple):
 
     def __new__(cls, iterable=(), /):
         try:
-            return tuple.__new__(cls, [n if type(n) is int else index(n) for n in iterable])
+            return tuple.__new__(cls, [index(n) for n in iterable])
         except TypeError:
             raise TypeError(f"torch.Size() takes an iterable of 'int', not {iterable!r}") from None
 

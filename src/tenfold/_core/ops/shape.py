@@ -65,7 +65,7 @@ def ints(args: tuple, name: str, what: str = "size") -> tuple[int, ...]:
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = args[0]
     try:
-        return tuple([n if type(n) is int else index(n) for n in args])
+        return tuple([index(n) for n in args])
     except TypeError:
         bad = next(n for n in args if not hasattr(n, "__index__"))
         raise TypeError(
