@@ -15,51 +15,51 @@ from ..ir.sizes import Sizes
 from .flush import Plan
 from .handle import Value
 from .history import Past
-from .skeleton import Kinds, Met, Unknown, Unreadable
+from .skeleton import Met, Unknown
 
 
 class Template:
     """The program of a skeleton, for all sizes that keep its guards.
 
-    It is made in the background from a path `now`, with the sizes that have differed as unknowns, and compared with a fresh
+    It is made in the background from a path `now`, with the sizes `varying` as unknowns, and compared with a fresh
     recipe for one of the other paths; from visit `ready` on it is used, and waited for."""
 
-    __slots__ = ("ready", "kinds", "pending", "made")
+    __slots__ = ("ready", "varying", "fixed", "pending", "made")
 
-    def __init__(self, now: Met, others: list[Met], kinds: Kinds, ready: int):
+    def __init__(self, now: Met, others: list[Met], varying: list[int], ready: int):
         self.ready = ready
-        self.kinds = kinds
-        self.pending = later.begin(make, now, others, kinds)
+        self.varying = varying
+        self.fixed = {k: n for k, n in enumerate(now.sizes) if k not in varying}
+        self.pending = later.begin(make, now, others, tuple(varying))
         self.made: tuple | None = None
 
     def bound(self, now: Met) -> Plan | None:
         """The plan of a path, where the program is right for its sizes."""
         if self.pending is not None:
             self.made, self.pending = self.pending.result(), None
-        if self.made is None:
+        if self.made is None or any([now.sizes[k] != n for k, n in self.fixed.items()]):
             return None
         unbound, ids, past, numbers = self.made
-        sizes = self.kinds.of(now)
-        v = unbound.values(sizes) if sizes is not None else None
+        v = unbound.values([now.sizes[k] for k in self.varying])
         return None if v is None else Rebound(now, ids, past, numbers, Bound(unbound, v))
 
 
-def make(now: Met, others: list[Met], kinds: Kinds) -> tuple | None:
+def make(now: Met, others: list[Met], varying: tuple[int, ...]) -> tuple | None:
     """(the program with unknown sizes, the numbers of what is asked, its history, their numbers in there); None where that
     cannot be."""
-    unknown = Sizes(now.sizes[kinds.places].tolist())
+    unknown = Sizes([now.sizes[k] for k in varying])
+    dims = {now.sizes[k]: unknown.source(n) for n, k in enumerate(varying)}
     try:
-        path = Unknown(now, [unknown.source(k) for k in range(unknown.sources)], kinds)
+        path = Unknown(now, dims)
         low = Lowering(path.end)
         ids = [low.number(v) for v in path.values]
         unbound = Unbound(low.graph, ids, path.lengths, unknown)
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, Unreadable) as e:
-        # a rule that needs to know a size in a way that a Dim does not have
+    except Exception as e:  # a rule that needs to know a size in a way that a Dim does not have
         raise Uncompilable("sizes that have to be known") from e
     finally:
         operation.forget(unknown.layouts.values())
     for other in others:
-        sizes = other.sizes[kinds.places].tolist()
+        sizes = [other.sizes[k] for k in varying]
         if unbound.values(sizes) is not None:
             fresh = Lowering(other.end)
             if ids != [fresh.number(v) for v in other.values]:

@@ -9,23 +9,20 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import numpy as np
-
 from .. import config
 from ..ir.dtypes import dtype
 from ..ir.operation import TENSOR, Spec, freeze
 from ..ir.shapes import Layout, Size, layout
-from ..ir.sizes import Dim, known
-from ..ir.special import BACKWARD, BACKWARD_FROM, CUSTOM, ENTER_ALL, ENTRY, MODE
+from ..ir.sizes import Dim
+from ..ir.special import BACKWARD_FROM, CUSTOM, ENTER_ALL, ENTRY, MODE
 from .handle import Node, Value
 
-SHORTEST, LONGEST = 12, 4000  # edges of a path that has a skeleton: below, planning costs little; above, it comes once
+SHORTEST = 12  # edges of a path that has a skeleton: below that, planning costs little
 START, READY = 4, 8  # visits of a skeleton at which compiling begins, and from which on the compiled program is used
 MOST_TEMPLATES = 6  # of a skeleton: each for the sizes that keep its guards
 MOST_SKELETONS = 1024
-FIRST, LAST = 2, 4  # paths of a skeleton that are remembered: they tell which sizes are one, and one checks the program
-MOST_VARYING = 96  # sizes of a path that are unknown
-SIZE = ...  # stands for a size in the key of a skeleton
+KEPT = 6  # paths of a skeleton that are remembered, one of which checks a program
+MOST_VARYING = 16  # sizes of a path that are unknown
 
 
 class Unreadable(Exception):
@@ -33,18 +30,15 @@ class Unreadable(Exception):
 
 
 class Reader:
-    """What a path is but for its sizes, and its sizes. 0, 1 and what is below are part of the path."""
+    """What a path is but for its sizes, and its sizes: equal ones are one."""
 
     def __init__(self):
         self.key: list = []
-        self.sizes: list[int] = []
+        self.sizes: dict[int, int] = {}  # size -> its number
 
     def size(self, n: int) -> None:
-        if n > 1:
-            self.key.append(SIZE)
-            self.sizes.append(n)
-        else:
-            self.key.append(n)
+        """0, 1 and what is below are part of the path."""
+        self.key.append(self.sizes.setdefault(n, len(self.sizes)) + 0.5 if n > 1 else n)
 
     def read(self, x) -> None:
         kind = type(x)
@@ -104,35 +98,8 @@ class Met:
 
     __slots__ = ("end", "values", "sizes", "lengths")
 
-    def __init__(self, end: Node, values: tuple[Value, ...], sizes: list[int], lengths: dict[int, int]):
-        self.end, self.values, self.lengths = end, values, lengths
-        self.sizes = np.array(sizes, np.int64)
-
-
-class Kinds:
-    """Which sizes of a skeleton's paths have differed, and which of them have always been equal: those are one unknown.
-
-    places   of each unknown, where it stands first
-    fixed    where sizes stand that have not differed, and what they are
-    number   of each place, the unknown that stands there; -1 where none does"""
-
-    def __init__(self, paths: list[Met]):
-        table = np.array([m.sizes for m in paths])
-        _, first, number = np.unique(table, axis=1, return_index=True, return_inverse=True)
-        number = number.reshape(-1)
-        differs = (table != table[0]).any(axis=0)
-        self.places = np.array([k for k in first.tolist() if differs[k]], np.int64)
-        self.same = first[number]
-        self.fixed = np.flatnonzero(~differs)
-        self.values = table[0][self.fixed]
-        unknown = {k: n for n, k in enumerate(self.places.tolist())}
-        self.number = [unknown.get(k, -1) for k in self.same.tolist()]
-
-    def of(self, m: Met) -> list[int] | None:
-        """The unknowns of a path; None where sizes differ that have always been equal."""
-        if (m.sizes != m.sizes[self.same]).any() or (m.sizes[self.fixed] != self.values).any():
-            return None
-        return m.sizes[self.places].tolist()
+    def __init__(self, end: Node, values: tuple[Value, ...], sizes: tuple[int, ...], lengths: dict[int, int]):
+        self.end, self.values, self.sizes, self.lengths = end, values, sizes, lengths
 
 
 def read(end: Node, values: tuple[Value, ...], inputs: list) -> tuple[tuple, Met]:
@@ -159,29 +126,26 @@ def read(end: Node, values: tuple[Value, ...], inputs: list) -> tuple[tuple, Met
             r.read(x)
     for v in values:
         r.value(v)
-    return tuple(key), Met(end, values, r.sizes, lengths)
+    return tuple(key), Met(end, values, tuple(r.sizes), lengths)
 
 
 class Unknown:
-    """A path again, with unknown sizes: its nodes, as Lowering takes them. Sizes are replaced in the order of `read`."""
+    """A path again, with unknown sizes: its nodes, as Lowering takes them."""
 
-    def __init__(self, met: Met, dims: list[Dim], kinds: Kinds):
-        self.sizes = iter([dims[k] if k >= 0 else n for k, n in zip(kinds.number, met.sizes.tolist())])
+    def __init__(self, met: Met, dims: dict[int, Dim]):
+        self.dims = dims
         self.made: dict[Value, Value] = {}
-        self.leaves: dict[int, tuple[Layout, Layout]] = {}  # the layout of each leaf, without and with unknown sizes
-        self.lengths: dict[int, Any] = {}
         self.end = Node("root", (), (), None, None, None)  # type: ignore[arg-type]
         for n in path(met.end):
-            if n.op is ENTRY and n.static[0].flat:
-                self.lengths[n.nin - 1] = self.of(met.lengths[n.nin - 1])
             self.end = self.node(n, self.end)
         self.values = tuple([self.value(v) for v in met.values])
+        self.lengths = {p: self.of(n) for p, n in met.lengths.items()}
 
     def of(self, x) -> Any:
         """x with unknown sizes in place of those that are."""
         kind = type(x)
         if kind is int:
-            return next(self.sizes) if x > 1 else x
+            return self.dims.get(x, x)
         if kind is Layout:
             return self.layout(x)
         if kind is tuple or kind is list or kind is Size:
@@ -194,9 +158,8 @@ class Unknown:
     def layout(self, lay: Layout) -> Layout:
         if lay.number or lay.flat:
             return lay
-        shape = self.of(lay.shape)
-        strides = lay.strides if lay.plain else self.of(lay.strides)
-        if known(shape) and known(strides):
+        shape, strides = self.of(lay.shape), self.of(lay.strides)
+        if shape is lay.shape and strides is lay.strides:
             return lay
         return layout(shape, None if lay.plain else strides, lay.dtype, lay.device)
 
@@ -204,19 +167,18 @@ class Unknown:
         if v.node is None:
             return v
         found = self.made.get(v)
-        if v.base is None:
-            if found is None:
-                raise Unreadable(v)
+        if found is not None:
             return found
-        base, offset, lay = self.value(v.base), self.of(v.off), self.layout(v.lay)
-        if found is None:
-            found = self.made[v] = copied(v, base.node, lay)
-            found.base, found.off = base, offset
+        if v.base is None:
+            raise Unreadable(v)
+        base = self.value(v.base)
+        found = self.made[v] = copied(v, base.node, self.layout(v.lay))
+        found.base, found.off = base, self.of(v.off)
         return found
 
     def node(self, n: Node, parent: Node) -> Node:
         args = tuple([self.value(v) for v in n.args])
-        static = n.static if n.op is ENTER_ALL or n.op is MODE else self.of(n.static)
+        static = n.static if n.op is ENTER_ALL else self.of(n.static)
         spec = n.spec
         if spec is not None:
             lays = tuple([v.lay for v in args])
@@ -225,28 +187,14 @@ class Unknown:
             outs = spec.outs
         elif n.op is ENTRY:
             outs = (static[0],)
-        elif n.op is BACKWARD:
-            outs = tuple([self.gradient(v.lay, leaf) for v, leaf in zip(n.outs, n.aux)])
         else:
-            outs = tuple([v.lay for v in n.outs])
+            outs = tuple([self.layout(v.lay) for v in n.outs])
         made = Node(n.op, args, static, spec, parent, None)  # type: ignore[arg-type]
         made.k, made.nscal, made.nin, made.nleaf, made.aux, made.mode = n.k, n.nscal, n.nin, n.nleaf, n.aux, n.mode
         made.outs = tuple([copied(v, made, lay) for v, lay in zip(n.outs, outs, strict=True)])
         made.out = made.outs[0] if made.outs else None
         self.made.update(zip(n.outs, made.outs))
-        if n.op is not BACKWARD:
-            first = n.nleaf - len(n.outs)
-            for k, (v, lay) in enumerate(zip(n.outs, outs)):
-                if n.parent is not None and n.nleaf > n.parent.nleaf:
-                    self.leaves[first + k] = v.lay, lay
         return made
-
-    def gradient(self, lay: Layout, leaf: int) -> Layout:
-        """The layout of a leaf's gradient."""
-        before, now = self.leaves[leaf]
-        if before is now or now.flat:
-            return lay
-        return layout(now.shape, now.strides if now.dense and not now.contig else None, now.dtype, now.device)
 
 
 def inferred(spec: Spec, lays: tuple[Layout, ...], static: tuple) -> Spec:
@@ -264,11 +212,12 @@ def copied(v: Value, node: Node, lay: Layout) -> Value:
 class Skeleton:
     """The paths that differ in sizes alone, and the programs for them."""
 
-    __slots__ = ("visits", "met", "templates")
+    __slots__ = ("visits", "met", "varying", "templates")
 
     def __init__(self):
         self.visits = 0
         self.met: list[Met] = []  # some of the paths
+        self.varying: set[int] = set()  # the sizes that have differed, by number
         self.templates: list = []
 
     def bound(self, now: Met):
@@ -279,27 +228,26 @@ class Skeleton:
                 made = t.bound(now)
                 if made is not None:
                     return made
+        if self.met:
+            self.varying.update([k for k, (a, b) in enumerate(zip(self.met[0].sizes, now.sizes)) if a != b])
         pending = any([self.visits < t.ready for t in self.templates])
-        if self.visits >= START and not pending and len(self.templates) < MOST_TEMPLATES:
+        if self.visits >= START and self.varying and not pending and len(self.templates) < MOST_TEMPLATES:
             self.begin(now)
-        self.met.append(now)
-        if len(self.met) > FIRST + LAST:
-            del self.met[FIRST]
+        self.met = [*self.met[-KEPT + 1 :], now]
         return None
 
     def begin(self, now: Met) -> None:
         """Begins to make a program; it is compared with those paths that are the least like this one."""
-        kinds = Kinds([now, *self.met])
-        different = [(int((m.sizes != now.sizes).sum()), k) for k, m in enumerate(self.met)]
-        others = [self.met[k] for n, k in sorted(different, reverse=True) if n]
-        if not others or not 0 < len(kinds.places) <= MOST_VARYING:
+        different = {id(m): sum([a != b for a, b in zip(m.sizes, now.sizes)]) for m in self.met}
+        others = sorted([m for m in self.met if different[id(m)]], key=lambda m: -different[id(m)])
+        if not others or len(self.varying) > MOST_VARYING:
             return
         try:
             from .rebound import Template
         except RuntimeError:  # the process is ending: no thread can be begun
             return
         ready = max(READY, self.visits + READY - START)
-        self.templates.append(Template(now, others, kinds, ready))
+        self.templates.append(Template(now, others, sorted(self.varying), ready))
 
 
 class _Skeletons(threading.local):
@@ -318,13 +266,7 @@ def count() -> int:
 
 def bound(end: Node, values: tuple[Value, ...], w):
     """A plan of a path that is met for the first time, from its skeleton's program; None where there is none (yet)."""
-    if (
-        not SHORTEST <= end.depth <= LONGEST
-        or not config.COMPILE
-        or config.COMPILE_AT < 2
-        or w.runner is not None
-        or end.special
-    ):
+    if end.depth < SHORTEST or not config.COMPILE or config.COMPILE_AT < 2 or w.runner is not None or end.special:
         return None
     try:
         key, met = read(end, values, w.inputs)
