@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 import types
 from collections.abc import Sequence
 from typing import Any
@@ -72,6 +73,7 @@ OPERATORS = {
 }  # Python's operators: one code for all
 
 done = False
+_installing = threading.Lock()
 
 
 def _hints() -> Hints:
@@ -111,6 +113,11 @@ def linked(unit: Unit, methods: Sequence[tuple[type, str]] = ()) -> dict[Any, An
 
 def install() -> bool:
     """Puts native code in the place of Python's. False where that cannot be done: everything then goes on as before."""
+    with _installing:
+        return _installed()
+
+
+def _installed() -> bool:
     global done
     if done:
         return True

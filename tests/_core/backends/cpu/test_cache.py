@@ -146,7 +146,7 @@ print(jit._state.compiled, jit._state.loaded)
 
 
 def process(folder):
-    env = os.environ | {"TENFOLD_CACHE": str(folder), "PYTHONPATH": str(SOURCE)}
+    env = os.environ | {"TENFOLD_CACHE": str(folder), "PYTHONPATH": str(SOURCE), "TENFOLD_NATIVE": "0"}
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
