@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, Self
 
+import tenfold
 from tenfold import Tensor
 
 from .module import Module, _addindent
@@ -66,6 +67,7 @@ class Sequential(Module):
             for i, module in enumerate(args):
                 self.add_module(str(i), module)
 
+    @tenfold.translated
     def forward(self, input):
         """The result of the last module; `input` itself if there is none."""
         for module in self._modules.values():

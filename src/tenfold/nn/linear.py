@@ -63,6 +63,7 @@ class Linear(Module):
             bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
             init.uniform_(self.bias, -bound, bound)
 
+    @tenfold.translated
     def forward(self, input: Tensor) -> Tensor:
         """(*, in_features) to (*, out_features)."""
         return F.linear(input, self.weight, self.bias)

@@ -117,6 +117,7 @@ class Module:
 
     # --- calling ------------------------------------------------------------------------------------------
 
+    @tenfold.translated
     def __call__(self, *args, **kwargs):
         if self._looks_for_hooks:
             return self._wrapped_call_impl(*args, **kwargs)

@@ -161,6 +161,7 @@ for _name in _CHANGES:
         setattr(States, _name, _marking(getattr(defaultdict, _name)))
 
 
+@torch.translated
 class Block:
     """Tensors of one param group that take the same step: equal counters, equal kinds of state.
 
@@ -209,6 +210,7 @@ class Block:
         self.state = self.bundled(*kept)
         self.tensors = dict(zip(names, self.state.parts if len(names) > 1 else [self.state]))
 
+    @torch.translated
     def __getitem__(self, name: str) -> list | None:
         return self.tensors.get(name)
 
@@ -222,6 +224,7 @@ class Block:
         """The tensors as a bundle: they go through walks together."""
         return torch.Bundle(*map(self.real, lists))
 
+    @torch.translated
     def take_together(self) -> bool:
         """Choose this block's gradients, where they are still together since backward."""
         grads = self.params.grads
@@ -230,29 +233,33 @@ class Block:
         self.grads = grads
         return True
 
+    @torch.translated
     def lend(self) -> None:
         """Let parameters and state take part in the next update as lists."""
         if not self.group.get("differentiable"):
             torch.lend(self.params)
             torch.lend(self.state)
 
+    @torch.translated
     def take(self, grads: list) -> None:
         """Choose this block's gradients from those of the whole group."""
         if not self.whole:
             grads = [grads[i] for i in self.index]
         self.grads = self.real(grads) if self.is_complex else grads
 
+    @torch.translated
     def advance(self) -> float:
         """Count one more step; returns the new count."""
         self.counters["step"] += 1
         return self.counters["step"]
 
+    @torch.translated
     def write(self, params: list, state: dict[str, list]) -> None:
         """Give the parameters and kinds of state new values, all at once."""
         names = tuple(state)
         old = self.targets.get(names)
         if old is None:
-            old = self.targets[names] = [self.params, *(self.tensors[name] for name in names)]
+            old = self.targets[names] = [self.params, *[self.tensors[name] for name in names]]
         if not self.group.get("differentiable"):
             torch.assign(old, (params, *state.values()))
             return
@@ -266,6 +273,7 @@ class Block:
             self.home[p] = state
 
 
+@torch.translated
 class GroupPlan:
     """The blocks of one param group, and what must still be true for them to serve another step.
 
@@ -286,6 +294,7 @@ class GroupPlan:
         taken = {id(p) for block in blocks for p in block.keys}
         self.rest = [p for p in self.params if id(p) not in taken]  # those without a gradient
 
+    @torch.translated
     def forget_grads(self, group: dict) -> bool:
         """Forget the gradients where they are still together; False where they are not."""
         params = group["params"]
@@ -300,6 +309,7 @@ class GroupPlan:
             p.grad = None
         return True
 
+    @torch.translated
     def take(self, group: dict) -> bool:
         """Hand this step's gradients to the blocks; False where the plan no longer fits the group."""
         params = group["params"]

@@ -145,6 +145,7 @@ class Adam(Optimizer):
             state["max_exp_avg_sq"] = torch.zeros_like(p)
         return state
 
+    @torch.translated
     def update(self, group, block):
         step = block.advance()
         lr = number(group["lr"], group)

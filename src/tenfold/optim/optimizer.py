@@ -179,12 +179,12 @@ class Optimizer:
                 f"{p.device.type}. Leave capturable=False: tenfold captures each step anyway"
             )
 
+    @torch.translated
     def _step_blocks(self, closure: Callable[[], float] | None) -> float | None:
         """The step of every method that is written as init_state and update."""
         loss = None
         if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+            loss = torch.enable_grad()(closure)()
         before = torch.is_grad_enabled()
         torch.set_grad_enabled(self.defaults.get("differentiable", False))
         try:
@@ -207,6 +207,7 @@ class Optimizer:
                 torch.set_grad_enabled(before)
         return loss
 
+    @torch.translated
     def _plans_fit(self) -> bool:
         plans = self._plans
         groups = self.param_groups
@@ -353,6 +354,7 @@ class Optimizer:
 
     # --- groups -------------------------------------------------------------------------------------------
 
+    @torch.translated
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters.
 
@@ -520,6 +522,7 @@ def check_fused(optimizer: Optimizer, fused: bool | None, foreach: bool | None, 
     optimizer._step_supports_amp_scaling = True
 
 
+@torch.translated
 def number(value: float | Tensor, group: dict[str, Any]) -> Any:
     """A hyper-parameter as a Python float; a tensor stays one where gradients must pass through it."""
     if group.get("differentiable") and isinstance(value, Tensor):

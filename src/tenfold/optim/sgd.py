@@ -89,6 +89,7 @@ class SGD(Optimizer):
         """Change the parameters once, by their gradients; returns the closure's loss."""
         return self._step_blocks(closure)
 
+    @torch.translated
     def update(self, group, block):
         momentum = number(group["momentum"], group)
         weight_decay = number(group["weight_decay"], group)

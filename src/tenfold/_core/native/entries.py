@@ -6,6 +6,7 @@ parameters in order, the Python function that was translated is called instead, 
 from __future__ import annotations
 
 import ctypes
+import inspect
 import types
 from collections.abc import Callable
 from typing import Any
@@ -128,9 +129,19 @@ def method(cls: type, python: types.FunctionType, address: int) -> Any:
     """A method of a class, as those of built-in types are."""
     make = ctypes.pythonapi.PyDescr_NewMethod
     make.restype, make.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_void_p]
-    f = make(cls, ctypes.addressof(_definition(python.__name__, address, python.__doc__)))
+    doc = f"{python.__name__}{_signature(python)}\n--\n\n{python.__doc__ or ''}"
+    f = make(cls, ctypes.addressof(_definition(python.__name__, address, doc)))
     keep(f)
     return f
+
+
+def _signature(python: types.FunctionType) -> str:
+    """The parameters, as `inspect` reads them from the docstring of a built-in method."""
+    shown = []
+    for k, p in enumerate(inspect.signature(python).parameters.values()):
+        p = p.replace(annotation=p.empty)
+        shown.append(f"${p.name}" if k == 0 and p.kind is not p.VAR_POSITIONAL else str(p))
+    return f"({', '.join(shown)})"
 
 
 def original(python: types.FunctionType) -> types.FunctionType:

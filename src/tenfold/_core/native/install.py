@@ -20,7 +20,6 @@ from ..ir import operation, special
 from ..ir.operation import Spec
 from ..ir.shapes import Layout
 from ..ops import calling, declare
-from ..ops.declare import OPERATIONS
 from ..trace import bundle, control, flush, handle, walk
 from ..trace.handle import Node, Storage, Tensor, Value, Walk
 from . import api, objects
@@ -40,6 +39,7 @@ HELD = {
 NUMBERS = "k nscal nin nleaf depth flushes edges misses nodes _off off size numel ndim extent hold visits".split()
 CLASSES = (
     Tensor, Storage, Value, Node, Walk, Layout, Spec, flush.Plan, flush.Asked, bundle.Bundle, bundle.Gradients, calling.Results,
+    flush.History,
 )  # fmt: skip
 
 FUNCTIONS: list[Any] = [
@@ -56,7 +56,7 @@ FUNCTIONS: list[Any] = [
     operation.spec_of, operation.freeze, special.flatten, special.strided,
 ]  # fmt: skip
 METHODS: list[tuple[type, str]] = [
-    (Storage, "__init__"), (Value, "__init__"), (Node, "__init__"), (flush.Asked, "__init__"), (calling.Results, "__init__"),
+    (Storage, "__init__"), (Value, "__init__"), (Node, "__init__"), (flush.Asked, "__init__"), (calling.Results, "__init__"), (flush.History, "__init__"), (Tensor, "item"), (Tensor, "tolist"),
     (operation.Operation, "bind"), (Spec, "__init__"),
     *[(bundle.Bundle, name) for name in "plain enter unchanged lend write withdraw leave".split()],
     *[(bundle.Gradients, name) for name in "clear is_none drop lend withdraw".split()],
@@ -76,10 +76,17 @@ done = False
 _installing = threading.Lock()
 
 
-def _hints() -> Hints:
-    return Hints(
-        CLASSES, NAMES, HELD, frozenset([Tensor]), frozenset(NUMBERS), handle.tls, handle.counts, handle.new,
-    )  # fmt: skip
+def _hints(more: Sequence[type]) -> Hints:
+    numbers, threads = frozenset(NUMBERS), handle.tls
+    return Hints((*CLASSES, *more), NAMES, HELD, frozenset([Tensor]), numbers, threads, handle.counts, handle.new)
+
+
+def _home(f: types.FunctionType) -> type | None:
+    """The class whose method it is."""
+    found: Any = sys.modules.get(f.__module__)
+    for name in f.__qualname__.split(".")[:-1]:
+        found = getattr(found, name, None)
+    return found if isinstance(found, type) and vars(found).get(f.__name__) is f else None
 
 
 def linked(unit: Unit, methods: Sequence[tuple[type, str]] = ()) -> dict[Any, Any]:
@@ -123,45 +130,46 @@ def _installed() -> bool:
         return True
     if objects.layout() is None or not jit.available():
         return False
-    unit = Unit(_hints())
+    marked = [x for x in calling.TRANSLATED if isinstance(x, types.FunctionType)]
+    unit = Unit(_hints([x for x in calling.TRANSLATED if isinstance(x, type)]))
     for f in FUNCTIONS:
         unit.declare(f)
     for cls, name in METHODS:
         unit.declare(vars(cls)[name])
     for cls, name in REPLACED:
         unit.declare(vars(cls)[name], direct=False)
-    calls = [f for f in [getattr(op, "call", None) for op in OPERATIONS.values()] if _is_call(f)]
+    calls = [(op, f) for op, f in calling.CALLS if f.__code__ in calling.THROUGH]
     operators = [(Tensor, name) for name, f in vars(Tensor).items() if name.startswith("__") and _is_operator(f)]
-    for f in [*calls, *[vars(cls)[name] for cls, name in operators]]:
+    for f in [*[f for _, f in calls], *[vars(cls)[name] for cls, name in operators]]:
         unit.declare(f)
+    homes = {f: _home(f) for f in marked}
+    for f in marked:
+        unit.declare(f, direct=homes[f] is None)
     refused = unit.translate(translated)
     if refused and config.VERIFY:
         raise Untranslatable(", ".join(f"{f.__qualname__}: {why}" for f, why in refused.items()))
-    methods = [(cls, name) for cls, name in [*operators, *METHODS, *REPLACED] if vars(cls)[name] in unit.natives]
+    placed = [(cls, f.__name__) for f, cls in homes.items() if cls is not None]
+    methods = [(cls, name) for cls, name in [*operators, *METHODS, *REPLACED, *placed] if vars(cls)[name] in unit.natives]
     natives = linked(unit, [(cls, name) for cls, name in methods if name != "__init__"])
-    _use(natives, [f for f in calls if f in natives])
+    _use(natives, [(op, f) for op, f in calls if f in natives], [*FUNCTIONS, *[f for f, cls in homes.items() if cls is None]])
     done = True
     return True
-
-
-def _is_call(f: Any) -> bool:
-    return isinstance(f, types.FunctionType) and f.__code__ in calling.THROUGH
 
 
 def _is_operator(f: Any) -> bool:
     return isinstance(f, types.FunctionType) and f.__code__ in OPERATORS
 
 
-def _use(natives: dict[Any, Any], calls: list[Any]) -> None:
+def _use(natives: dict[Any, Any], calls: list[tuple[Any, Any]], functions: list[Any]) -> None:
     """Everybody who has one of the functions has the native one now."""
     handle.swapped = natives["forget_walk"]  # first: from now on walks are remembered
-    for f in calls:
-        f.operation.hit = natives[f]
+    for op, f in calls:
+        op.hit = natives[f]
         f.__code__ = calling.THROUGH[f.__code__]
     for key, value in natives.items():
         if isinstance(key, tuple):
             setattr(*key, value)
-    inner = {id(f): natives[f] for f in FUNCTIONS if f in natives}
+    inner = {id(f): natives[f] for f in functions if f in natives}
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "tenfold" and not name.startswith(__package__ or ""):
             for key, value in list(vars(module).items()):

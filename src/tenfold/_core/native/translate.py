@@ -225,7 +225,14 @@ class Body(Calls):
                 new = self.in_place(s.op, old, s.value)
             self.set_attribute(base, t.attr, new, kind)
             return
-        raise Untranslatable("augmented assignment to an item")
+        if not isinstance(t, ast.Subscript) or isinstance(t.slice, ast.Slice):
+            raise Untranslatable("augmented assignment to a slice")
+        base = self.own(self.object(t.value))
+        key = self.own(self.object(t.slice))
+        old = self.owned(self.sound(self.op(f"call ptr @PyObject_GetItem(ptr {base.reg}, ptr {key.reg})")))
+        new = self.in_place(s.op, old, s.value)
+        self.well(self.op(f"call i32 @PyObject_SetItem(ptr {base.reg}, ptr {key.reg}, ptr {new.reg})"))
+        self.done(new, key, base)
 
     def in_place(self, op: ast.operator, a: Got, right: ast.expr) -> Got:
         a = self.own(a)

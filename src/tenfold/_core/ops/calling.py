@@ -28,6 +28,17 @@ class _Sequence(list):
     """The values of a list of tensors, in `Node.call`."""
 
 
+CALLS: list[tuple[Operation, Any]] = []  # what `generic`, `unary` and `binary` have made
+TRANSLATED: list[Any] = []  # what else `translated` has marked
+
+
+def translated(x: Any) -> Any:
+    """Marks a function that runs at every step (its source is in tenfold), or a class with slots that it uses: once the
+    recorder is machine code, so is the function, where nothing in it is without a translation (see native/)."""
+    TRANSLATED.append(x)
+    return x
+
+
 _NEVER = object()
 _NO_KEYWORDS: dict = {}
 
@@ -76,6 +87,7 @@ def generic(op: Operation) -> Callable:
         except NotStrided as e:
             return _packed(op, e, args, kwargs)
 
+    CALLS.append((op, call))
     return call
 
 
@@ -425,6 +437,7 @@ def unary(op: Operation) -> Callable:
             nx = edge(w, op, (v,), ONE, ONE)
         return fresh(nx.out, w)
 
+    CALLS.append((op, call))
     return call
 
 
@@ -481,6 +494,7 @@ def binary(op: Operation) -> Callable:
             w.scalars[nx.k] = other
         return fresh(nx.out, w)
 
+    CALLS.append((op, call))
     return call
 
 
@@ -503,6 +517,7 @@ THROUGH = {  # the code of a call -> that which takes its place
     kind(None).__code__: f.__code__
     for kind, f in zip((generic, unary, binary), _through(None))  # type: ignore[arg-type]
 }
+CALLS.clear()  # of what has been made for their code alone
 
 
 def _need_tensor(op: Operation, x) -> None:

@@ -55,7 +55,7 @@ from ..trace.control import end_walk
 from ..trace.handle import Tensor, Value, fresh, layout_of, requires_grad, tls
 from ..trace.macro import Composition
 from ..trace.walk import check_writable, resolve, write
-from .calling import Results, binary, generic, unary
+from .calling import Results, binary, generic, translated, unary
 
 PUBLIC: dict[str, dict[str, Any]] = {}  # namespace -> name -> what is public there
 OPERATIONS: dict[str, Operation] = {}
@@ -557,6 +557,7 @@ publish(assign, "assign", "torch")
 publish(lend, "lend", "torch")
 publish(Bundle, "Bundle", "torch")
 publish(end_walk, "end_walk", "torch")
+publish(translated, "translated", "torch")
 
 for _op in (ACCUMULATE, CAST, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, SUM_TO, UNREAD, WRITE, ZEROS):
     _op.call = generic(_op)
