@@ -149,9 +149,15 @@ def _installed() -> bool:
     if refused and config.VERIFY:
         raise Untranslatable(", ".join(f"{f.__qualname__}: {why}" for f, why in refused.items()))
     placed = [(cls, f.__name__) for f, cls in homes.items() if cls is not None]
-    methods = [(cls, name) for cls, name in [*operators, *METHODS, *REPLACED, *placed] if vars(cls)[name] in unit.natives]
+    methods = [
+        (cls, name) for cls, name in [*operators, *METHODS, *REPLACED, *placed] if vars(cls)[name] in unit.natives
+    ]
     natives = linked(unit, [(cls, name) for cls, name in methods if name != "__init__"])
-    _use(natives, [(op, f) for op, f in calls if f in natives], [*FUNCTIONS, *[f for f, cls in homes.items() if cls is None]])
+    _use(
+        natives,
+        [(op, f) for op, f in calls if f in natives],
+        [*FUNCTIONS, *[f for f, cls in homes.items() if cls is None]],
+    )
     done = True
     return True
 
