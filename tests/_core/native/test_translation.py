@@ -126,7 +126,8 @@ CASES = [
     (zoo.in_loop, ([lambda: 1, lambda: 1 / 0, lambda: 2, fails(KeyError("x")), lambda: 3],), None),
     (zoo.in_loop, ([lambda: 1, fails(OSError("x"))],), None),
     (zoo.early, ([[1, 2], [3, 4]], 3), None), (zoo.early, ([[1, 2], [3, 4]], 9), None),
-    (zoo.deep, (50,), None),
+    (zoo.deep, (50,), None), (zoo.add_to_item, ({"a": 1}, "a", 2), None), (zoo.add_to_item, ({"a": 1}, "b", 2), None),
+    (zoo.add_to_item, ([1, 2], 1, 2.5), None), (zoo.add_to_item, ((1, 2), 1, 2.5), None), (zoo.add_to_item, (None, 1, 2.5), None),
 ]  # fmt: skip
 
 

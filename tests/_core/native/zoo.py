@@ -308,3 +308,8 @@ def closing(op):
         return op, args, kwargs
 
     return f, g
+
+
+def add_to_item(d, key, n):
+    d[key] += n
+    return d
