@@ -59,3 +59,54 @@ def test_what_is_refused():
         func.grad(cubes)(3.0)
     with pytest.raises(RuntimeError, match="argnum=2"):
         func.grad(cubes, argnums=2)(X)
+
+
+@pytest.mark.parametrize("transform", [func.jacrev, func.jacfwd, func.hessian])
+def test_jacobians_are_real(transform):
+    with pytest.raises(RuntimeError, match="real"):
+        transform(lambda x: x.abs().sum())(X + 1j)
+    with pytest.raises(RuntimeError, match="real"):
+        (transform if transform is not func.hessian else func.jacrev)(lambda x: torch.complex(x, x))(X)
+
+
+def test_linearize():
+    value, product = func.linearize(lambda a, b: {"p": a * b, "s": b.sum()}, X, X + 1)
+    assert value["p"].tolist() == [2, 6, 12]
+    for t in (torch.ones(3), X):
+        got = product(t, 2 * t)
+        assert got["p"].tolist() == (t * (X + 1) + X * 2 * t).tolist() and got["s"].item() == 2 * t.sum().item()
+    with pytest.raises(RuntimeError, match="nested"):
+        product(X)
+    with pytest.raises(RuntimeError, match="shape"):
+        product(X, torch.ones(2))
+
+
+def test_jvp_of_several():
+    out, tangent = func.jvp(lambda d: (d["a"] * d["b"], d["a"].long()), ({"a": X, "b": X},), ({"a": X, "b": X},))
+    assert out[0].tolist() == [1, 4, 9] and tangent[0].tolist() == [2, 8, 18] and tangent[1].tolist() == [0, 0, 0]
+    with pytest.raises(RuntimeError, match="depends"):
+        func.jvp(lambda x: torch.ones(2), (X,), (X,), strict=True)
+    with pytest.raises(RuntimeError, match="tuple"):
+        func.jvp(cubes, X, X)
+    with pytest.raises(RuntimeError, match="size"):
+        func.jvp(cubes, (X,), (torch.ones(2),))
+
+
+def test_histories():
+    x = X.clone().requires_grad_()
+    assert func.grad(cubes)(x).requires_grad and not func.grad(cubes)(X).requires_grad
+    with torch.no_grad():
+        assert func.grad(cubes)(x).tolist() == [3, 12, 27] and not func.grad(cubes)(x).requires_grad
+    stopped = func.grad(lambda v: (v * (v * 2).detach()).sum())(X)
+    assert stopped.tolist() == (2 * X).tolist()
+    assert func.functionalize(cubes, remove="mutations_and_views")(X).item() == 36
+    with pytest.raises(RuntimeError, match="remove"):
+        func.functionalize(cubes, remove="all")
+    with pytest.raises(RuntimeError, match="unique"):
+        func.grad(lambda a, b: a.sum(), argnums=(0, -2))(X, X)
+
+
+def test_batch_norms_without_statistics():
+    model = func.replace_all_batch_norm_modules_(torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 1)))
+    assert model[0].running_mean is None and not list(model.buffers())
+    assert torch.vmap(model)(torch.randn(2, 4, 3)).shape == (2, 4, 1)

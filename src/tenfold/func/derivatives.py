@@ -269,6 +269,15 @@ def linearize(func: Callable, *primals):
 # --- Jacobians --------------------------------------------------------------------------------------------------------
 
 
+def _real(name: str, what: str, tensors: Sequence) -> None:
+    """RuntimeError for complex tensors: their derivatives are no plain numbers."""
+    for t in tensors:
+        if t.is_complex():
+            raise RuntimeError(
+                f"{name}: {what} are real, and this one is {t.dtype}: use torch.view_as_real, or vjp and jvp"
+            )
+
+
 def _basis(t) -> torch.Tensor:
     """(*n) -> (numel, *n): a one at each place."""
     n = t.numel()
@@ -292,12 +301,14 @@ def jacrev(
     @functools.wraps(func)
     def transformed(*args, **kwargs):
         opened = _Open("jacrev", args, argnums)
+        _real("jacrev", "inputs", opened.tensors)
         with torch.enable_grad():
             out, aux = _split_aux(func(*opened.args, **kwargs), has_aux, "jacrev")
             ys, tree = _outputs(out, "jacrev")
             for y in ys:
                 if not (y.is_floating_point() or y.is_complex()):
-                    raise RuntimeError(f"jacrev: outputs are floating-point or complex Tensors, this one is {y.dtype}")
+                    raise RuntimeError(f"jacrev: outputs are floating-point Tensors, and this one is {y.dtype}")
+            _real("jacrev", "outputs", ys)
             found = tree_unflatten([opened.pack(_rows(y, opened.tensors, chunk_size)) for y in ys], tree)
             return (found, tree_map(opened.finish, aux)) if has_aux else found
 
@@ -327,9 +338,11 @@ def jacfwd(
     @functools.wraps(func)
     def transformed(*args, **kwargs):
         opened = _Open("jacfwd", args, argnums)
+        _real("jacfwd", "inputs", opened.tensors)
         with torch.enable_grad():
             out, aux = _split_aux(func(*opened.args, **kwargs), has_aux, "jacfwd")
             ys, tree = _outputs(out, "jacfwd")
+            _real("jacfwd", "outputs", ys)
             linear = _linear(ys, opened)
             columns = [_columns(linear, ys, k, t) for k, t in enumerate(opened.tensors)]
             found = tree_unflatten([opened.pack([c[k] for c in columns]) for k in range(len(ys))], tree)
