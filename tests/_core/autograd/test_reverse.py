@@ -287,3 +287,10 @@ def test_what_is_used_up_is_let_go():
     assert 0 < len(history.saved) < kept
     second.backward()
     assert len(history.saved) == 0
+
+
+def test_a_result_without_gradient_beside_one_that_has_one():
+    x = torch.arange(16.0).reshape(1, 1, 4, 4).requires_grad_()
+    y, places = torch.nn.functional.max_pool2d(x, 2, return_indices=True)
+    (g,) = torch.autograd.grad((y**2).sum(), x)
+    assert g.flatten()[places.flatten()].tolist() == (2 * y).flatten().tolist() and g.count_nonzero().item() == 4
