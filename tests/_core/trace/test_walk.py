@@ -317,3 +317,16 @@ def test_what_computes_an_operation_depends_on_its_static_arguments():
         low, high = torch.clamp(x, min=0.5).tolist(), torch.clamp(x, max=0.5).tolist()
         assert low == [max(v, 0.5) for v in x.tolist()]
         assert high == [min(v, 0.5) for v in x.tolist()]
+
+
+def test_a_write_without_gradients_takes_no_history():
+    """What was recorded with gradients is written under no_grad: the target does not come from it."""
+    leaf = torch.ones(2, requires_grad=True)
+    source = leaf.clone()
+    fresh, held = torch.zeros_like(leaf), torch.zeros(2)
+    held.tolist()
+    with torch.no_grad():
+        fresh.copy_(source)
+        held.copy_(source)
+    assert not fresh.requires_grad and not held.requires_grad
+    assert source.requires_grad and fresh.tolist() == held.tolist() == [1.0, 1.0]

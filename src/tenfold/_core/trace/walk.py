@@ -478,6 +478,8 @@ def write(t: Tensor, v: Value, w: Walk) -> None:
     if w.level is not None and not (w.level.owns(st) if st is not None else t._val.node.walk is w):
         w.level.write_outside(t, v)
         return
+    if v.rg and not w.at.mode:
+        v = edge(w, STOP, (v,), ONE, ONE).out  # what a value recorded earlier depends on is not the target's
     if st is None:
         old = t._val
         if v.lay is old.lay and (not old.rg or not w.at.mode or v.rg and not old.mask & ~v.mask):
