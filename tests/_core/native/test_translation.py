@@ -13,7 +13,6 @@ pytest.importorskip("llvmlite")
 
 import zoo
 
-from tenfold._core.native.entries import built_in
 from tenfold._core.native.install import linked
 from tenfold._core.native.translate import translated
 from tenfold._core.native.unit import Hints, Unit, Untranslatable
@@ -199,6 +198,10 @@ def test_none_is_counted_right(native):
 
 
 def test_built_in_functions_say_what_is_wrong(native):
-    with pytest.raises(TypeError, match="positional argument"):
-        native[zoo.slot]()
-    assert built_in is not None
+    """The Python function is asked where arguments do not fill the parameters."""
+    for arguments, keywords in (((), {}), ((1, 2), {}), ((), {"q": 1})):
+        with pytest.raises(TypeError) as want:
+            zoo.slot(*arguments, **keywords)
+        with pytest.raises(TypeError) as got:
+            native[zoo.slot](*arguments, **keywords)
+        assert str(got.value) == str(want.value)

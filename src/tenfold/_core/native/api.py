@@ -38,7 +38,6 @@ FUNCTIONS = {  # name: (result, arguments)
     "PySequence_Contains": ("i32", "ptr, ptr"),
     "PySequence_GetSlice": ("ptr", "ptr, i64, i64"),
     "PySequence_SetSlice": ("i32", "ptr, i64, i64, ptr"),
-    "PySequence_Tuple": ("ptr", "ptr"),
     "PyList_New": ("ptr", "i64"),
     "PyList_Append": ("i32", "ptr, ptr"),
     "PyList_AsTuple": ("ptr", "ptr"),
@@ -310,10 +309,6 @@ define ptr @truth_object(i1 %b) alwaysinline {
   call void @hold(ptr %r)
   ret ptr %r
 }
-define i32 @append(ptr %list, ptr %v) alwaysinline {
-  %r = call i32 @PyList_Append(ptr %list, ptr %v)
-  ret i32 %r
-}
 @thread = global i64 0
 @walk = global ptr null
 define ptr @this_walk(ptr %threads, ptr %name) {
@@ -434,8 +429,6 @@ TYPES = (
     "PyList_Type",
     "PyTuple_Type",
     "PyDict_Type",
-    "PyLong_Type",
-    "PyFloat_Type",
     "_Py_TrueStruct",
     "_Py_FalseStruct",
     "_Py_NoneStruct",

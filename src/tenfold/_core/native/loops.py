@@ -219,7 +219,7 @@ class Loops(Values):
         self.scopes = outer
         # the first source belongs to the scope outside; targets to the one inside
         inside = [*outer, names]
-        self.scoped_sources(g, held, steps, inside)
+        self.sources(g.target, g.iter, held, steps)
         top, over = self.new("for"), self.new("over")
         self.label(top)
         self.scopes = inside
@@ -236,15 +236,10 @@ class Loops(Values):
         for name in names.values():
             self.clear_local(name)
 
-    def scoped_sources(self, g: ast.comprehension, held, steps, inside) -> None:
-        self.sources(g.target, g.iter, held, steps)
-
     def quantified(self, n: ast.Call, wanted: bool) -> Got:
         """any([... for ...]) and all([... for ...]), which stop where the answer is known."""
         inner: Any = n.args[0]
         answer = self.counter("0" if wanted else "1")
-        stop = self.new("known")
-        outer_loops = self.loops
 
         def put() -> None:
             found, go_on = self.new("found"), self.new("on")
@@ -257,8 +252,6 @@ class Loops(Values):
         if len(inner.generators) != 1:
             raise Untranslatable("any of two loops")
         self.comprehension(inner.generators, put)
-        self.loops = outer_loops
-        self.label(stop)
         return Got("bit", self.op(f"icmp ne i64 {self.op(f'load i64, ptr {answer}')}, 0"))
 
     def on_JoinedStr(self, n: ast.JoinedStr) -> Got:

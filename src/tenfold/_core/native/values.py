@@ -241,9 +241,6 @@ class Values(Writer):
             return self.class_of(n.body) or self.class_of(n.orelse)
         return None
 
-    def class_of_items(self, n: ast.expr) -> type | None:
-        return None
-
     def is_threads(self, n: ast.expr) -> bool:
         return self.is_global(n) and self.known(n) is self.unit.hints.threads
 

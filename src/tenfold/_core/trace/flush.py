@@ -19,18 +19,14 @@ from ..ir.special import ENTER_ALL, ENTRY, MODE, flatten, strided
 from ..random import engine
 from . import skeleton
 from . import walk as walking
-from .handle import Memory, Node, Storage, Tensor, Value, Walk, counts, new, no_value, tls
+from .handle import Memory, Node, Storage, Tensor, Value, Walk, counts, new, no_value, nothing, tls
 from .history import Past, passed_from
 from .walk import line_text, special
 
 ndarray = np.ndarray
 
 
-def _nothing() -> None:
-    pass
-
-
-first_program: Callable[[], None] = _nothing  # called when a compiled program takes over; set by tenfold/__init__.py
+first_program: Callable[[], None] = nothing  # called when a compiled program takes over; set by tenfold/__init__.py
 
 
 class History:

@@ -239,11 +239,11 @@ class Walk:
         return found
 
 
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """What a hook does before somebody sets it."""
 
 
-swapped: Callable[[], object] = _nothing  # set by native/: what it remembers of a thread's walk is out of date
+swapped: Callable[[], object] = nothing  # set by native/: what it remembers of a thread's walk is out of date
 
 
 class _Threads(threading.local):
