@@ -98,7 +98,11 @@ class _Kinds:
 def _numbers(data: Any, wanted: dtype | None) -> tuple[np.ndarray, dtype]:
     """Nested sequences of numbers as an array, and their dtype: the one wanted, or the one they have by themselves."""
     found = _Kinds()
-    shape = found.shape(data)
+    if type(data) is list and data and type(data[0]) in (int, float) and len(set(map(type, data))) == 1:
+        found.kinds.add(type(data[0]))  # the usual case, shortly
+        shape: tuple[int, ...] = (len(data),)
+    else:
+        shape = found.shape(data)
     natural = found.dtype()
     plain = _plain(data) if found.dtypes else data
     try:

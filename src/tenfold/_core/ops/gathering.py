@@ -13,7 +13,7 @@ from ..trace.handle import Tensor, layout_of
 from .checks import known_values
 from .creation import filled
 from .declare import describe, function, inplace_variant, primitive, store_out
-from .indexing import _index, add_at, check_apart, store_exactly
+from .indexing import _index, add_at, check_apart, inside, store_exactly
 from .shape import dim_or_axis, expand, reshape
 
 # --- what is checked --------------------------------------------------------------------------------------------------
@@ -28,7 +28,7 @@ def bounded(index: np.ndarray, n: int, dim: int, error=RuntimeError, lead="") ->
     """The index, after checking that every place exists along a dim of size n."""
     if isinstance(index, Symbolic):
         required((index >= 0) & (index < n))
-    elif index.size and (index.min() < 0 or index.max() >= n):
+    elif not inside(index, n):
         at = [int(k) for k in np.argwhere((index < 0) | (index >= n))[0]]
         bad = int(index[tuple(at)])
         raise error(

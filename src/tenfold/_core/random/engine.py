@@ -11,6 +11,7 @@ import threading
 from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 
 STATE_BYTES = 5056
 DEFAULT_SEED = 67280421310721
@@ -52,6 +53,16 @@ def put_back() -> None:
     _run.before = {}
 
 
+class _Unseeded(ISeedSequence):
+    """What NumPy makes a twister's first state of, which is written over at once."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return np.zeros(n_words, dtype)
+
+
+_unseeded = _Unseeded()
+
+
 class Engine:
     """A source of 32-bit random words, equal word for word to PyTorch's CPU generator with the same seed.
 
@@ -62,7 +73,7 @@ class Engine:
     """
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
-        self._bits = np.random.MT19937(0)
+        self._bits = np.random.MT19937(_unseeded)
         self._address = self._bits.ctypes.state_address
         self._seed = 0
         self._fresh = True
@@ -73,8 +84,7 @@ class Engine:
     def manual_seed(self, seed: int) -> Engine:
         """Start again from `seed`; a sample kept from an earlier normal draw is dropped."""
         self._seed = _check_seed(seed)
-        start: Any = np.random.RandomState(self._seed & _MASK32).get_state(legacy=False)
-        self._bits.state = start
+        np.random.RandomState(self._bits).seed(self._seed & _MASK32)
         self._fresh = True
         self.spare_double = None
         self.spare_float = None

@@ -14,7 +14,7 @@ _WIDE_RANGE = 2**28
 # A permutation of this size or more takes two words an element.
 _WIDE_PERMUTATION = 0xFFFFFFFF // 20
 # From this size the swaps are resolved all at once rather than one by one.
-_VECTOR_PERMUTATION = 1024
+_VECTOR_PERMUTATION = 600
 
 
 def random_full(engine: Engine, shape: Shape, dtype: str = "int64") -> np.ndarray:

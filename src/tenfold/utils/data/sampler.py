@@ -93,8 +93,13 @@ class RandomSampler(Sampler[int]):
         size = len(self.data_source)
         if self.replacement:
             yield from _independent(size, self.num_samples, generator)
-        else:
-            yield from _permutations(size, self.num_samples, generator)
+            return
+        for _ in range(self.num_samples // size):
+            yield from tenfold.randperm(size, generator=generator).tolist()
+        left = self.num_samples % size
+        # With nothing left over one more permutation is drawn as well, so that later draws from a generator agree.
+        if left or generator is self.generator:
+            yield from tenfold.randperm(size, generator=generator).tolist()[:left]
 
     def __len__(self) -> int:
         return self.num_samples
@@ -109,13 +114,6 @@ def _independent(size: int, count: int, generator) -> Iterator[int]:
     for start in range(0, count, DRAWS_PER_ROUND):
         shape = (min(DRAWS_PER_ROUND, count - start),)
         yield from tenfold.randint(high=size, size=shape, dtype=tenfold.int64, generator=generator).tolist()
-
-
-def _permutations(size: int, count: int, generator) -> Iterator[int]:
-    for _ in range(count // size):
-        yield from tenfold.randperm(size, generator=generator).tolist()
-    # One more permutation is drawn when nothing is left over as well, so that later draws from the generator agree.
-    yield from tenfold.randperm(size, generator=generator).tolist()[: count % size]
 
 
 class SubsetRandomSampler(Sampler[int]):

@@ -93,10 +93,11 @@ def gather_batch(dataset, indices):
     if not all(_can_gather(tensor) for tensor in tensors):
         return None
     size = len(dataset)
-    if min(indices) < -size or max(indices) >= size:
+    least = min(indices)
+    if least < -size or max(indices) >= size:
         return None  # sample by sample then says which index is outside
-    rows = tenfold.tensor(indices)
-    return [tensor[rows] for tensor in tensors]
+    rows = tenfold.tensor(indices if least >= 0 else [i % size for i in indices])
+    return [tensor.index_select(0, rows) for tensor in tensors]
 
 
 def _can_gather(tensor) -> bool:
