@@ -8,6 +8,7 @@ import random
 import numpy as np
 
 FIXED = {"D": 6, "W": 9}
+KEEP_SIZES = ("added", "chosen", "grown", "losses")  # these have a program for each size: fewer of them
 RATES = {"T": 7, "N": 5}
 
 
@@ -18,7 +19,7 @@ class Program:
         self.statements = []
         self.shapes = [("N", "T", "D"), ("T", "D"), ("D",), ("N", "T", "D"), ("D", "W"), ("N", "T", "D")]
         for _ in range(length):
-            name = rng.choice(list(STATEMENTS))
+            name = rng.choice([*STATEMENTS, *[n for n in STATEMENTS if n not in KEEP_SIZES] * 3])
             made = STATEMENTS[name](rng, self.shapes)
             if made is not None:
                 shape, call = made
@@ -195,6 +196,91 @@ def written(rng, shapes):
         return out
 
     return shapes[k], call
+
+
+@statement
+def windows(rng, shapes):
+    """Pieces that overlap: their gradients are added up where they do."""
+    k = of(shapes, rng, lambda s: "T" in s)
+    d = shapes[k].index("T")
+
+    def call(t, v, s, long):
+        return v[k] + v[k].unfold(d, 3, 1).mean(-1).sum(d, keepdim=True)
+
+    return shapes[k], call
+
+
+@statement
+def added(rng, shapes):
+    """Rows added where numbers say, in some dim."""
+    k = of(shapes, rng, lambda s: s == ("N", "T", "D"))
+
+    def call(t, v, s, long):
+        return (
+            v[k]
+            .scatter_add(2, long[:, :, None].expand(-1, -1, 2), v[3][:, :, :2])
+            .index_add(0, long[:, 0] % s["N"], v[0])
+        )
+
+    return shapes[k], call
+
+
+@statement
+def chosen(rng, shapes):
+    k = of(shapes, rng, lambda s: s[-1] == "D" and len(s) == 3)
+    return shapes[k], lambda t, v, s, long: v[k].gather(2, (long[:, :, None] + t.arange(s["D"])) % s["D"])
+
+
+@statement
+def ordered(rng, shapes):
+    k = of(shapes, rng)
+    d = rng.randrange(len(shapes[k]))
+    return shapes[k], lambda t, v, s, long: v[k].sort(d).values * 0.5
+
+
+@statement
+def convolved(rng, shapes):
+    k = of(shapes, rng, lambda s: s[-2:] == ("T", "D"))
+    return shapes[
+        k
+    ], lambda t, v, s, long: t.nn.functional.conv1d(v[k].mT, v[4][:, :3, None].expand(6, 3, 3), padding=1, groups=2).mT
+
+
+@statement
+def pooled(rng, shapes):
+    k = of(shapes, rng, lambda s: s[-1] == "T" and len(s) > 1)
+    if k is None:
+        return None
+    return shapes[
+        k
+    ], lambda t, v, s, long: t.nn.functional.avg_pool1d(v[k], 3, 1, 1) + t.nn.functional.max_pool1d(v[k], 5, 1, 2)
+
+
+@statement
+def grown(rng, shapes):
+    k = of(shapes, rng, lambda s: s[-1] in ("T", "D"))
+    mode = rng.choice(["constant", "replicate", "circular"])
+
+    def call(t, v, s, long):
+        x = v[k].reshape(-1, 1, v[k].shape[-1])
+        return t.nn.functional.pad(x, (2, 1), mode=mode)[..., 1:-2].reshape(v[k].shape)
+
+    return shapes[k], call
+
+
+@statement
+def turned(rng, shapes):
+    k = of(shapes, rng)
+    d = rng.randrange(len(shapes[k]))
+    return shapes[k], lambda t, v, s, long: v[k].flip(d) - v[k].roll(1, d)
+
+
+@statement
+def losses(rng, shapes):
+    k = of(shapes, rng, lambda s: s == ("N", "T", "D"))
+    return ("N", "T"), lambda t, v, s, long: t.nn.functional.cross_entropy(
+        v[k].mT, long, ignore_index=1, reduction="none"
+    )
 
 
 @statement

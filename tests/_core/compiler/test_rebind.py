@@ -32,6 +32,8 @@ SIZES = [
     (12, 37),
     (5, 40),
     (19, 23),
+    *[(n, 41) for n in (20, 18, 22, 17)],
+    *[(26, t) for t in (29, 33, 19)],
 ]
 
 
@@ -133,6 +135,28 @@ def test_the_arena_grows(monkeypatch):
             ours, theirs = step(length), interpreted_step(monkeypatch, length)
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
         assert counts["bound"] >= 6
+
+
+def test_a_length_that_comes_back_beside_one_that_does_not(monkeypatch):
+    """The gradient of pieces that overlap asks where they lie: an array of sizes, which are not known yet."""
+
+    def windows(length, other):
+        x = (torch.arange(length * 24.0).reshape(4, length, 6) / length).requires_grad_()
+        y = x.unfold(1, 5, 1).flatten(2)
+        for _ in range(6):
+            y = (y * 0.9).sin()
+        loss = y.sum() + (torch.arange(1.0 * other) * 0.01).sin().sum()
+        loss.backward()
+        return [loss.item(), *x.grad[0, :, 2].tolist()]
+
+    with checked(monkeypatch) as counts:
+        for n in range(16):
+            sizes = (41, 53)[n % 2], 61 + 3 * n
+            ours = windows(*sizes)
+            with interpreted(monkeypatch):
+                theirs = windows(*sizes)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+        assert counts["bound"] >= 4
 
 
 def test_sizes_of_other_order_have_a_program_of_their_own(monkeypatch):

@@ -14,7 +14,7 @@ from ..ir.operation import Primitive, Spec, fill
 from ..ir.shapes import Layout
 from ..ir.special import CAST, CUSTOM, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, UNREAD, WRITE, ZEROS
 from .functions import FUNCTIONS  # noqa: F401  (filled there)
-from .symbolic import DTYPES, Array, Opaque, broadcast, cast, constant, filled, node_of, overlap, put, reduce
+from .symbolic import DTYPES, Array, Opaque, broadcast, cast, filled, node_of, overlap, positions, put, reduce
 
 MAX_ARRAYS = 2000  # that one operation may become: compiling more takes longer than it saves
 
@@ -284,10 +284,7 @@ def _sums(graph: Arrays, zero: Node, g: Node, shape, strides, place: Node, exten
     """Elements added where they overlap, in order."""
     outer = len(shape) - int(strides[-1] == 1)
     inner = math.prod(shape[outer:])
-    offset = np.zeros((), np.int64)
-    for n, s in zip(shape[:outer], strides):
-        offset = offset[..., None] + np.arange(n) * s
-    at = constant(graph, offset.reshape(-1))
+    at = positions(graph, shape[:outer], strides[:outer]).node
     rows = graph.reshape(g, (at.size, inner))
     if place.kind == "number":
         first = Array(graph, place)
@@ -296,7 +293,7 @@ def _sums(graph: Arrays, zero: Node, g: Node, shape, strides, place: Node, exten
     elif place.extra < 0 or place.extra + extent > zero.size:
         raise Opaque("a view outside its storage")
     elif place.extra:
-        at = constant(graph, offset.reshape(-1) + place.extra)
+        at = (Array(graph, at) + place.extra).node
     return graph.make("scatter", "sum", (zero, rows, at), zero.shape, zero.dtype, 1)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.arrays import positions
 from ..ir.graph import Graph
 from ..ir.operation import freeze, spec_of
 from ..ir.shapes import Layout, Size, layout
@@ -95,6 +96,7 @@ class Unbound(Machine):
         self.bytes_of = [note(b.nbytes) for b in self.recipe.buffers]
         self.places = note(self.recipe.results)
         self.checks = note(_windows(self.recipe))
+        self.entries = note(_entries(self.recipe))
         self.longest: dict[np.dtype, np.ndarray] = {}
         self.needed = _Words([note(b.nbytes) for b in stored])  # bytes of the buffers in the arena
         self.room = np.zeros(len(stored), np.int64)  # how large they may be
@@ -145,7 +147,8 @@ class Unbound(Machine):
         if kind is Real:
             return Real(x.function, tuple([self.note(a) for a in x.args]), x.value)
         if kind is tuple or kind is list or kind is Size:
-            return [self.note(y) for y in x] if kind is list else tuple([self.note(y) for y in x])
+            made = [self.note(y) for y in x]
+            return made if kind is list else tuple.__new__(kind, made)
         if kind is Layout:
             shape, strides = self.note(x.shape), self.note(x.strides)
             known = not any(type(n) is _At for n in (*shape, *strides))
@@ -156,7 +159,7 @@ class Unbound(Machine):
                 setattr(made, f.name, self.note(getattr(x, f.name)))
             return made
         if kind is Counts:
-            return Counts(self.note(x.length), x.dtype)
+            return Counts(self.note(x.shape), self.note(x.strides), x.dtype)
         if kind is Call:
             spec = x.spec
             return _Call(spec.op, self.note(spec.lays), self.note(spec.static), x.number)
@@ -252,8 +255,8 @@ class Values:
             return x
         if kind is _At:
             return self.found[x.k]
-        if kind is tuple:
-            return tuple([self(y) for y in x])
+        if kind is tuple or kind is Size:
+            return tuple.__new__(kind, [self(y) for y in x])
         if kind is list:
             return [self(y) for y in x]
         if kind is Real:
@@ -262,7 +265,7 @@ class Values:
             shape, strides, dtype, device = x.parts
             return layout(Size(self(shape)), None if strides is None else self(strides), dtype, device)
         if kind is Counts:
-            return np.arange(self(x.length), dtype=x.dtype)
+            return positions(self(x.shape), self(x.strides)).astype(x.dtype)
         if kind is _Call:
             op, lays, static, number = x.parts
             static = self(static)
@@ -297,7 +300,7 @@ class Bound(Machine):
         for slot, value, dtype in unbound.unset:
             self._set(slot, np.array(v(value), dtype))
         for place, c in unbound.counts:
-            self._give(place, unbound.counting(v(c.length), c.dtype))
+            self._give(place, unbound.counting(v(c.shape[0]), c.dtype) if c.strides == (1,) else v(c))
         self.words = words = unbound.words.at(v)
         begin = address(words)
         words[unbound.pointer_places] = unbound.pointer_words * 8 + begin
@@ -354,6 +357,8 @@ def differences(unbound: Unbound, sizes: Sequence[int], fresh: Recipe) -> str | 
         ("numbers", (r.numbers, r.slots, r.exact), (fresh.numbers, fresh.slots, fresh.exact)),
         ("results", [_text(v(p)) for p in unbound.places], [_text(p) for p in fresh.results]),
         ("windows", v(unbound.checks), _windows(fresh)),
+        ("inputs", v(unbound.entries), _entries(fresh)),
+        ("calls", [_call(v(p)) for p in unbound.parts if type(p) is CallStep], [_call(s) for s in fresh.steps if type(s) is CallStep]),
     ]  # fmt: skip
     bound = Bound(unbound, v)
     for name, ours, theirs in pairs:
@@ -363,7 +368,7 @@ def differences(unbound: Unbound, sizes: Sequence[int], fresh: Recipe) -> str | 
     for b, c in zip(r.buffers, fresh.buffers):
         if b.kind == "const":
             ours = v(counted[b.entry]) if b.entry in counted else np.asarray(b.source)
-            if ours.reshape(-1).tolist() != np.asarray(c.source).reshape(-1).tolist():
+            if ours.dtype != c.dtype or ours.tobytes() != np.asarray(c.source).tobytes():
                 return f"a known array: {ours} instead of {c.source}"
     for slot, value in fresh.constants:
         if value is not None:
@@ -375,6 +380,15 @@ def differences(unbound: Unbound, sizes: Sequence[int], fresh: Recipe) -> str | 
 
 def _windows(r: Recipe) -> list[tuple]:
     return [(b.entry, b.source[0].entry, *b.source[1:]) for b in r.checks]  # type: ignore[index]
+
+
+def _entries(r: Recipe) -> list[tuple]:
+    return [(b.entry, b.source, tuple(b.shape), b.dtype) for b in r.buffers if b.kind == "input"]
+
+
+def _call(s: CallStep) -> tuple:
+    spec = s.call.spec
+    return spec.op, spec.lays, freeze(spec.static), [_text(p) for p in s.operands], [(k, b.entry) for k, b in s.results]
 
 
 def _text(p: Place) -> str:

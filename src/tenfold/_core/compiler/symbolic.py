@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..ir import arrays
 from ..ir.arrays import WEAK, Arrays, Node, Symbolic, broadcast_shapes, contiguous
-from ..ir.sizes import Dim, index
+from ..ir.sizes import Dim, index, known
 
 
 class Opaque(Exception):
@@ -385,9 +386,7 @@ class Array(Symbolic):
             inner -= 1
         width = math.prod(tail[inner:])
         if inner:  # rows that do not lie side by side
-            more = np.zeros((), np.int64)
-            for m, s in zip(tail[:inner], far):
-                more = more[..., None] + np.arange(m) * s
+            more = positions(graph, tail[:inner], far[:inner])
             at = (np.expand_dims(at, 1) + more.reshape(1, -1)).reshape(-1)
         at = (at + offset) if offset else at
         if not at.size or not width:
@@ -559,8 +558,8 @@ def filled(graph: Arrays, value, shape: tuple, dtype) -> Node:
 
 def constant(graph: Arrays, x: np.ndarray) -> Node:
     """An array that is known."""
-    if x.size > MAX_CONSTANT:
-        raise Opaque("a big constant")
+    if x.size > MAX_CONSTANT or x.dtype not in DTYPES:  # an array of sizes that are not known yet is one of objects
+        raise Opaque(f"a constant of {x.size} elements, {x.dtype}")
     x = np.ascontiguousarray(x)
     return graph.make("const", None, (), x.shape, x.dtype, x, (x.tobytes(),))
 
@@ -764,14 +763,26 @@ def counting(graph: Arrays, shape, axis: int, dtype=np.int64) -> Array:
     n, d = shape[axis], np.dtype(dtype)
     own = tuple([n if d == axis else 1 for d in range(len(shape))])
     if type(n) is Dim:
-        return Array(graph, graph.make("const", None, (), own, d, Counts(n, d), ("counts", n)))
+        return Array(graph, graph.make("const", None, (), own, d, Counts((n,), (1,), d), ("counts", n)))
     return Array(graph, node_of(graph, np.arange(n, dtype=d).reshape(own)))
 
 
+def positions(graph: Arrays, shape, strides) -> Array:
+    """Where the elements of a strided array lie, as a known array in one dim."""
+    shape, strides = tuple(shape), tuple(strides)
+    if known((*shape, *strides)):
+        return Array(graph, constant(graph, arrays.positions(shape, strides)))
+    size = math.prod(shape)
+    if size > MAX_CONSTANT:
+        raise Opaque("a big constant")
+    counts = Counts(shape, strides, np.dtype(np.int64))
+    return Array(graph, graph.make("const", None, (), (size,), counts.dtype, counts, ("counts", shape, strides)))
+
+
 class Counts:
-    """The known array 0, 1, 2 … of a length that is not known yet."""
+    """A known array of sizes that are not known yet: where the elements of a strided array lie; 0, 1, 2 … for one dim."""
 
-    __slots__ = ("length", "dtype")
+    __slots__ = ("shape", "strides", "dtype")
 
-    def __init__(self, length, dtype: np.dtype):
-        self.length, self.dtype = length, dtype
+    def __init__(self, shape: tuple, strides: tuple, dtype: np.dtype):
+        self.shape, self.strides, self.dtype = shape, strides, dtype

@@ -86,6 +86,14 @@ def arange(n, dtype) -> Any:
     return n.sizes.counting(n, dtype) if type(n) is Dim else np.arange(n, dtype=dtype)
 
 
+def positions(shape, strides) -> np.ndarray:
+    """Where the elements of a strided array lie, in the order of its elements."""
+    places = np.zeros((), np.int64)
+    for n, s in zip(shape, strides):
+        places = places[..., None] + np.arange(n) * s
+    return places.reshape(-1)
+
+
 def lower_triangle(rows, columns, like) -> np.ndarray:
     """np.tri of bools, of an array that is there if `like` is."""
     if isinstance(like, Symbolic):

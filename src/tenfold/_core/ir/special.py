@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import Symbolic, as_array
+from .arrays import Symbolic, as_array, positions
 from .dtypes import decode, encode
 from .operation import Operation, Primitive
 from .shapes import Layout, contiguous_strides, layout, result_strides
@@ -109,7 +109,7 @@ def _unread(g, base_value, offset, lay, base, target):
             shape = tuple(1 if d in dims else n for d, n in enumerate(shape))
         sub = layout(shape, strides, lay.dtype)
         if _overlaps(sub):
-            index = _positions(sub, offset)
+            index = positions(shape, strides) + offset
             if half:
                 wide = np.zeros(size, np.float32)
                 np.add.at(wide, index, decode(np.ascontiguousarray(g), lay.dtype).reshape(-1))
@@ -137,13 +137,6 @@ def _once(x: np.ndarray, base: Layout) -> np.ndarray:
     out = np.zeros(base.shape, x.dtype)
     out[first] = x[first]
     return out
-
-
-def _positions(lay, offset):
-    index = np.zeros((), np.int64) + offset
-    for n, s in zip(lay.shape, lay.strides):
-        index = index[..., None] + np.arange(n) * s
-    return index.reshape(-1)
 
 
 def _overlaps(lay: Layout) -> bool:
