@@ -27,7 +27,7 @@ class Differs(AssertionError):
 
 
 class Counts(Counter):
-    """What was compared: `results`, `programs`, `machines` (run natively), `calls`, `uncompiled`, `fallback`."""
+    """What was compared: `results`, `programs`, `machines` (run natively), `donated` (results over what they replace), `calls`, `uncompiled`, `fallback`."""
 
 
 class PlainMachine(Machine):
@@ -55,6 +55,9 @@ class PlainMachine(Machine):
         made = [np.empty(shape, dtype) for shape, dtype in self.made]
         called = {}
         inputs = self._side_by_side(inputs)
+        for k, b in enumerate(self.outputs):
+            if b.entry in self.given:  # it is written over what it replaces
+                inputs[self.given[b.entry]] = made[k] = np.array(inputs[self.given[b.entry]]).reshape(b.shape)
         table = [None] * len(r.buffers)
         slots = [slot for slot, value in r.constants if value is None]
         for slot, (position, kind) in zip(slots, r.numbers):
@@ -85,7 +88,7 @@ class PlainMachine(Machine):
                     table[b.entry] = called[b.entry].reshape(-1)
             elif part.run(table):
                 raise Fallback
-        return {i: take(inputs, scalars, made, called) for i, take in zip(self.results, self.take)}
+        return dict(zip(self.results, self._leaving(inputs, scalars, made, called)))
 
 
 class _Plain:
@@ -168,27 +171,28 @@ def compared(native=True):
 
     def run(plan, w):
         want = plan.program.run(w.inputs, w.scalars)
+        values = [want[i] for i in plan.program.results], None
         if w.record_only or any(s.effect for s in plan.graph.specs):
-            return want
+            return values
         wanted = {i: np.array(want[i]) for i in plan.program.results}  # what comes next must not change them
         size = magnitude([*w.inputs, *wanted.values()])
         kinds = (PlainMachine, Machine) if native else (PlainMachine,)
         for kind in kinds:
             try:
-                made = kind(plan.graph, plan.program.results, later._sizes(plan.graph, w.inputs))
+                made = kind(plan.graph, plan.program.results, later._sizes(plan.graph, w.inputs), plan.donors)
             except (Uncompilable, NotImplementedError) as e:
                 counts["uncompiled"] += 1
                 counts[f"uncompiled: {e}"] += 1
-                return want
+                return values
             except Exception as e:  # raised here, it would leave the walk as it is, and come again with the next
                 differences.append(f"{type(e).__name__}: {e}\n{plan.graph.text()}")
-                return want
+                return values
             try:
                 got = made.run(w.inputs, w.scalars)
             except Fallback:
                 counts["fallback"] += 1
                 differences.append(f"falls back, and the interpreter does not:\n{plan.graph.text()}")
-                return want
+                return values
             for i in made.results:
                 found = difference(plan.graph, i, size, want[i], wanted[i], got[i])
                 if found:
@@ -196,9 +200,10 @@ def compared(native=True):
                     differences[-1] += f"\n{described(plan.graph, made)}"
             counts["results"] += len(made.results)
             counts["machines"] += kind is Machine
+            counts["donated"] += len(made.given)
         counts["programs"] += 1
         counts["calls"] += sum(isinstance(s, CallStep) for s in made.recipe.steps)
-        return want
+        return values
 
     flush.Plan.run, config.COMPILE_AT = run, 1
     try:

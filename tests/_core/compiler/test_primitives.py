@@ -35,13 +35,14 @@ def compiled(monkeypatch):
         machines: list[Machine] = []
         runs = []
 
-        def now(graph, results, inputs):
-            made = Machine(graph, results, {p: inputs[p].size for i, p in graph.inputs.items() if graph.lays[i].flat})
+        def now(graph, results, inputs, donors):
+            sizes = {p: inputs[p].size for i, p in graph.inputs.items() if graph.lays[i].flat}
+            made = Machine(graph, results, sizes, donors)
             machines.append(made)
             return made
 
-        plain = machine.Machine.run
-        monkeypatch.setattr(machine.Machine, "run", lambda self, *a: (runs.append(self), plain(self, *a))[1])
+        plain = machine.Machine.values
+        monkeypatch.setattr(machine.Machine, "values", lambda self, *a: (runs.append(self), plain(self, *a))[1])
         monkeypatch.setattr(config, "COMPILE", True)
         monkeypatch.setattr(config, "COMPILE_AT", 1)
         monkeypatch.setattr(later, "now", now)
@@ -53,9 +54,14 @@ def compiled(monkeypatch):
     return run
 
 
+def by_the_interpreter(plan, w):
+    env = plan.program.run(w.inputs, w.scalars)
+    return [env[i] for i in plan.program.results], None
+
+
 def interpreted(f, monkeypatch):
     with monkeypatch.context() as m:
-        m.setattr(flush.Plan, "run", lambda self, w: self.program.run(w.inputs, w.scalars))
+        m.setattr(flush.Plan, "run", by_the_interpreter)
         return flat(f())
 
 

@@ -106,6 +106,7 @@ def test_optimizers(name):
     with oracle.compared(native=name in ("Adam", "RAdam", "Rprop")) as counts:
         steps(*LAYERS["mlp"], OPTIMIZERS[name], 3)
     assert counts["programs"] >= 3
+    assert counts["donated"]
 
 
 @pytest.mark.parametrize("name", ["mlp", "convolution", "lstm"])

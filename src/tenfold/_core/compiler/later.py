@@ -74,9 +74,9 @@ def _leave() -> None:
         _workers.shutdown(wait=False, cancel_futures=True)
 
 
-def start(graph: Graph, results, inputs: list) -> Pending | None:
+def start(graph: Graph, results, inputs: list, donors: dict[int, int]) -> Pending | None:
     """Begins to compile, for inputs of those lengths; None where there is no compiler."""
-    return begin(Machine, graph, results, _sizes(graph, inputs))
+    return begin(Machine, graph, results, _sizes(graph, inputs), donors)
 
 
 def begin(make: Callable, *parts) -> Pending | None:
@@ -95,9 +95,9 @@ def in_background(work: Callable[[], Any]) -> None:
         _pool().submit(work)
 
 
-def now(graph: Graph, results, inputs: list) -> Machine | None:
+def now(graph: Graph, results, inputs: list, donors: dict[int, int]) -> Machine | None:
     """Compiles at once."""
-    return _made(Machine, graph, results, _sizes(graph, inputs)) if config.COMPILE and jit.available() else None
+    return _made(Machine, graph, results, _sizes(graph, inputs), donors) if config.COMPILE and jit.available() else None
 
 
 def _before_fork() -> None:

@@ -1,13 +1,14 @@
 """A compiled program: memory and machine code for a Recipe, and how it is run.
 
 What is kept between runs: the table of addresses, the rows, the numbers' block, and an arena that all programs of a
-thread share. Results get memory of their own at every run."""
+thread share. Results get memory of their own at every run, or that of what they replace (donate.py)."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..ir.loops import Access, Kernel, Statement
 from ..ir.special import flatten, strided
 from . import split
 from .build import Buffer, CallStep, ConvolutionStep, KernelStep, Place, ProductStep, ScanStep, ScatterStep, recipe
+from .donate import donated
 from .expand import Uncompilable
 
 FREE_THREADS = 1 << 16  # elements of a program from which on other threads may run meanwhile
@@ -52,7 +54,7 @@ class Machine:
 
     build = staticmethod(recipe)
 
-    def __init__(self, graph: Graph, results, sizes=None):
+    def __init__(self, graph: Graph, results, sizes=None, donors: dict[int, int] | None = None):
         self.results = tuple(results)
         self.lays = graph.lays
         self.entering = {p: graph.lays[i] for i, p in graph.inputs.items()}
@@ -76,7 +78,8 @@ class Machine:
             if b.kind == "const":
                 self._give(b.entry, b.source)
         self.inputs = [b for b in r.buffers if b.kind == "input"]
-        self.outputs = [b for b in r.buffers if b.kind == "result"]
+        leaving = {p.buffer.entry: p.buffer for p in r.results if p.buffer is not None}
+        self.outputs = [b for b in leaving.values() if b.kind == "result"]  # in the order of the results
         self.nbytes = r.arena
         self.arena = [(b.entry, b.offset) for b in r.buffers if b.kind == "arena"]
         self.made = [(tuple(b.shape), b.dtype) for b in self.outputs]
@@ -85,6 +88,28 @@ class Machine:
         self.output_of = {b.entry: k for k, b in enumerate(self.outputs)}
         self.parts = self._parts()
         self.take = [self._taker(i, p) for i, p in zip(self.results, r.results)]
+        self._plan_results(donors or {})
+
+    def _plan_results(self, donors: dict[int, int]) -> None:
+        """Says how the arrays for results are made, and which results are no such array of their own."""
+        pairs = [
+            (self.outputs[k], donors[i]) for i, k in zip(self.results, self.take) if type(k) is int and i in donors
+        ]
+        self.given = donated(self.recipe, pairs, self.entering) if pairs else {}
+        self.make: Any = entry.results()
+        if self.make is not None:
+            self.making = self._making()
+        used = Counter([k for k in self.take if type(k) is int])
+        self.odd = [n for n, k in enumerate(self.take) if type(k) is not int or used[k] > 1]
+        self.plain = not self.odd and self.take == list(range(len(self.made)))
+
+    def _making(self) -> int:
+        """The words for entry.results."""
+        rows: list[int] = []
+        for (shape, dtype), b in zip(self.made, self.outputs):
+            self.kept.append(dtype)
+            rows += [self.given.get(b.entry, -1), id(dtype), len(shape), self._block(shape), math.prod(shape)]
+        return self._block([len(self.made), self._block(rows), id(np.ndarray), entry.new_array()])
 
     def _set(self, slot: int, value) -> None:
         """A known number, in eight bytes."""
@@ -147,6 +172,10 @@ class Machine:
         ])  # fmt: skip
 
     def _words(self, values) -> int:
+        return self._block(values)
+
+    def _block(self, values) -> int:
+        """The address of those words."""
         a = np.array(values if len(values) else [0], np.int64)
         self.kept.append(a)
         return address(a)
@@ -157,7 +186,16 @@ class Machine:
     # --- running -----------------------------------------------------------------------------------------------------
 
     def run(self, inputs: list, scalars: list) -> dict:
-        """The results, by number. Raises Fallback before anything is changed."""
+        """The results, by number; inputs stay as they are. Raises Fallback."""
+        copies = {position: np.array(inputs[position]) for position in self.given.values()}  # those that it may write
+        inputs = [copies.get(position, value) for position, value in enumerate(inputs)]
+        made = dict(zip(self.results, self.values(inputs, scalars)))
+        if copies:  # memory that entered may have another shape
+            made |= {i: made[i].reshape(self.made[k][0]) for i, k in zip(self.results, self.take) if type(k) is int}
+        return made
+
+    def values(self, inputs: list, scalars: list) -> list:
+        """The results, in order. Raises Fallback before anything is changed."""
         if self.shared and threads.pool.missing:
             threads.pool.start()
         made = self._results(inputs, scalars)
@@ -176,7 +214,11 @@ class Machine:
                     raise Fallback
             else:
                 self._call(part, inputs, scalars, made, called)
-        return {i: take(inputs, scalars, made, called) for i, take in zip(self.results, self.take)}
+        return made if self.plain else self._leaving(inputs, scalars, made, called)
+
+    def _leaving(self, inputs: list, scalars: list, made: list[np.ndarray], called: dict) -> list:
+        """The results, in order, after the last step."""
+        return [made[k] if type(k) is int else k(inputs, scalars, made, called) for k in self.take]
 
     def _results(self, inputs: list, scalars: list) -> list[np.ndarray]:
         """Memory for the results; the arena has its place, and what begins at a place that is data fits."""
@@ -189,7 +231,9 @@ class Machine:
             for e, offset in self.arena:
                 self.table[e] = base + offset
             self.base = base
-        return [np.empty(shape, dtype) for shape, dtype in self.made]
+        if self.make is None:
+            return [np.empty(shape, dtype) for shape, dtype in self.made]
+        return self.make(self.making, inputs)
 
     def _side_by_side(self, inputs: list) -> list:
         """The inputs as memory in the order of their layouts: what a flush has kept may lie in another."""
@@ -240,7 +284,7 @@ class Machine:
         return _view(memory, p, offset)
 
     def _taker(self, number: int, p: Place):
-        """A function that gives the result at a place."""
+        """A function that gives the result at a place; the number of its array where it is all of one."""
         lay = self.lays[number]
         if p.buffer is None:
             form = (lambda v: v) if lay.number else (lambda v, d=p.dtype: np.array(v, d))
@@ -263,7 +307,7 @@ class Machine:
 
                 return same
         if p.buffer.kind == "result" and not p.offset and _whole(p) and tuple(p.buffer.shape) == p.shape:
-            return lambda inputs, scalars, made, called, k=self.output_of[p.buffer.entry]: made[k]
+            return self.output_of[p.buffer.entry]
         return lambda *now: self._array(p, *now)
 
 

@@ -123,6 +123,9 @@ class Unbound(Machine):
         self.block += values or [0]
         return _Pointer(start)
 
+    def _plan_results(self, donors: dict[int, int]) -> None:
+        """When sizes are known."""
+
     def _is_long(self, work) -> Any:
         return UnknownBuilder.computed(lambda n: int(n > FREE_THREADS), work)
 
@@ -319,8 +322,9 @@ class Bound(Machine):
             if e in v.buffers:  # that a call reads
                 v.buffers[e].offset = offset
         self.take = [
-            t if callable(t) else Machine._taker(self, i, v(t)) for i, t in zip(self.results, unbound.take)
+            Machine._taker(self, i, v(t)) if isinstance(t, Place) else t for i, t in zip(self.results, unbound.take)
         ]  # fmt: skip
+        self._plan_results({})
 
     @property
     def sizes(self) -> dict[int, int]:

@@ -127,7 +127,7 @@ class Stepwise(Machine):
             else:
                 self._call(part, inputs, scalars, made, called)
             self.times[n] = perf_counter_ns() - begin
-        return {i: take(inputs, scalars, made, called) for i, take in zip(self.results, self.take)}
+        return dict(zip(self.results, self._leaving(inputs, scalars, made, called)))
 
     def _enter(self, inputs: list, scalars: list) -> tuple[list, list]:
         """Puts inputs, numbers and new results in their places: inputs that lie as they should, results. Raises Fallback."""

@@ -64,7 +64,7 @@ METHODS: list[tuple[type, str]] = [
 
 REPLACED = [
     (flush.Plan, "run"),
-    (Machine, "run"),
+    (Machine, "values"),
     (Machine, "_results"),
 ]  # methods that may be replaced: looked up at each call
 

@@ -139,7 +139,7 @@ class Bundle(list):
             if any([v.lay is not lay or v.rg for v, lay in zip(values, self.kind[0], strict=True)]):
                 return False
             self.written = values
-        w.writes.append((self.storages, values))
+        w.writes.append((self.storages, self._val, values))
         return True
 
     def withdraw(self) -> None:

@@ -34,9 +34,9 @@ class History:
 
     __slots__ = ("graph", "saved", "leaves", "objects", "hooks", "order", "dead", "used", "special", "__weakref__")
 
-    def __init__(self, past: Past, env: dict, w: Walk):
+    def __init__(self, past: Past, saved: list, w: Walk):
         self.graph: Graph = past.graph
-        self.saved: dict[int, Any] = {past.number[i]: env[i] for i in past.saved}
+        self.saved: dict[int, Any] = {past.number[i]: value for i, value in zip(past.saved, saved)}
         self.leaves = [w.leaves[p] for p in past.leaves]
         self.objects = {s: w.inputs[p] for s, p in past.objects.items()}
         self.hooks: dict[int, list] = {}
@@ -56,9 +56,9 @@ class History:
 class Plan:
     """A path's end and the values asked for: the graph, the program, and what a later backward needs."""
 
-    __slots__ = ("graph", "ids", "numbers", "program", "past", "cache", "visits", "pending", "machine")
+    __slots__ = ("graph", "ids", "numbers", "program", "past", "cache", "visits", "pending", "machine", "donors")
 
-    def __init__(self, end: Node, key: tuple[Value, ...]):
+    def __init__(self, end: Node, key: tuple[Value, ...], old: list[Value | None] | None = None):
         low = Lowering(end)
         self.graph = graph = low.graph
         self.ids = [low.number(v) for v in key]
@@ -68,23 +68,27 @@ class Plan:
         self.past = Past(graph, roots) if roots else None
         self.numbers = [self.past.number.get(i, -1) for i in self.ids] if self.past is not None else []
         self.program = Program(graph, [*self.ids, *(self.past.saved if self.past is not None else ())])
+        self.donors = replaced(self.ids, key, old) if old else {}
         self.cache: dict | None = None
         self.visits = 0
         self.pending: Any = None  # the compiled program that is to come
         self.machine: Any = None  # the compiled program
 
-    def run(self, w: Walk) -> dict:
-        """The values that are asked for, by number: by the interpreter, and from a fixed visit on by the compiled program."""
-        if w.runner is not None:
-            return w.runner(self, w)
-        if self.visits < config.COMPILE_AT:
-            self.visit(w)
-        if self.machine is not None:
-            try:
-                return self.machine.run(w.inputs, w.scalars)
-            except Fallback:  # the interpreter says what is wrong, and where
-                engine.put_back()
-        return self.program.run(w.inputs, w.scalars)
+    def run(self, w: Walk) -> tuple[list, list[int] | None]:
+        """The values that are asked for, then those that a later backward needs: by the interpreter, and from a fixed visit
+        on by the compiled program. And which of them may be memory that is not their own; None where all may be."""
+        if w.runner is None:
+            if self.visits < config.COMPILE_AT:
+                self.visit(w)
+            if self.machine is not None:
+                try:
+                    return self.machine.values(w.inputs, w.scalars), self.machine.odd
+                except Fallback:  # the interpreter says what is wrong, and where
+                    engine.put_back()
+            env = self.program.run(w.inputs, w.scalars)
+        else:
+            env = w.runner(self, w)
+        return [env[i] for i in self.program.results], None
 
     def visit(self, w: Walk) -> None:
         """Counts a visit. Compiling begins half way to the visit at which the compiled program takes over, and is then
@@ -99,12 +103,14 @@ class Plan:
             return
         if self.visits == config.COMPILE_AT:
             self.machine = (
-                later.now(self.graph, self.program.results, w.inputs) if self.pending is None else self.pending.result()
+                later.now(self.graph, self.program.results, w.inputs, self.donors)
+                if self.pending is None
+                else self.pending.result()
             )
             self.pending = None
             first_program()
         else:
-            self.pending = later.start(self.graph, self.program.results, w.inputs)
+            self.pending = later.start(self.graph, self.program.results, w.inputs, self.donors)
 
 
 def flush(w: Walk) -> None:
@@ -128,10 +134,12 @@ def flush(w: Walk) -> None:
         for s, c in zip(storages, counts(storages))
         if s.val is not s.was and (c > 0 or s.exported) and s.val.node.walk is w
     ]
-    key: tuple = (*[t._val for t in alive], *[s.val for s in dirty])
+    key: tuple = (*[t._val for t in alive], *[s.val for s in dirty], *[s.was for s in dirty])
     if w.grads or w.writes:
         w.grads = [g for g in w.grads if g._val is not None]
-        key += (*[id(g._val) for g in w.grads], *[id(values) for _, values in w.writes])  # the nodes keep those alive
+        key += (*[id(g._val) for g in w.grads],)  # the nodes keep those alive
+        for _, old, values in w.writes:
+            key += (id(old), id(values))
     programs = end.programs
     if programs is None:
         programs = end.programs = {}
@@ -151,17 +159,17 @@ def flush(w: Walk) -> None:
     if plan is None and not at_once:
         plan = planned(w, end, asked, seen, alive, dirty)
     w.running = True
-    history = None
+    history = unsure = None
     engine.begin()
     try:
         if plan is None:
             values = compute_at_once(end, asked.values, w)
         else:
-            env = plan.run(w)
-            values = [env[i] for i in plan.ids]
+            values, unsure = plan.run(w)
             if plan.past is not None:
-                history = History(plan.past, env, w)
-            del env  # `commit` counts references
+                n = len(plan.ids)
+                history = History(plan.past, values[n:], w)
+                values = values[:n]
     except StepFailed as e:
         w.running = False
         go_singly(w, alive, dirty)
@@ -169,7 +177,7 @@ def flush(w: Walk) -> None:
         raise e.error from None
     finally:
         w.running = False
-    commit(w, end, values, asked, alive, dirty, history)
+    commit(w, end, values, unsure, asked, alive, dirty, history)
     if w.nodes > config.MAX_NODES:
         trim(w)
 
@@ -177,7 +185,7 @@ def flush(w: Walk) -> None:
 def planned(w: Walk, end: Node, asked: Asked, seen: bool, alive: list[Tensor], dirty: list[Storage]) -> Plan:
     """The plan for what is asked for, made now."""
     try:
-        plan = asked.plan = Plan(end, asked.values)
+        plan = asked.plan = Plan(end, asked.values, asked.old)
         plan.visits = int(seen)
     except Exception as e:
         go_singly(w, alive, dirty)
@@ -190,17 +198,29 @@ def planned(w: Walk, end: Node, asked: Asked, seen: bool, alive: list[Tensor], d
 class Asked:
     """What was asked for at the end of a path, and its plan once there is one."""
 
-    __slots__ = ("odd", "plan", "values")
+    __slots__ = ("odd", "old", "plan", "values")
 
     def __init__(self, alive: list[Tensor], dirty: list[Storage], w: Walk):
         values = [t._val for t in alive] + [s.val for s in dirty]
+        self.old: list[Value | None] = [None] * len(alive) + [s.was for s in dirty]  # what the values replace
         for g in w.grads:
             values += g._val
-        for _, row in w.writes:
+        self.old += [None] * (len(values) - len(self.old))
+        for _, old, row in w.writes:
             values += row
+            self.old += old
         self.values: tuple[Value, ...] = tuple(values)
         self.odd = [k for k, v in enumerate(values) if not (v.lay.contig or v.lay.flat)]  # memory is not in order
         self.plan: Plan | None = None
+
+
+def replaced(numbers: list[int], values: tuple[Value, ...], old: list[Value | None]) -> dict[int, int]:
+    """Number of a value -> the position of the input that it replaces, where the two are alike."""
+    return {
+        i: o.node.nin - len(o.node.outs) + o.k
+        for i, v, o in zip(numbers, values, old)
+        if o is not None and o.lay is v.lay and o.node.op in (ENTRY, ENTER_ALL) and o.base is None
+    }
 
 
 def go_singly(w: Walk, alive: list[Tensor], dirty: list[Storage]) -> None:
@@ -209,7 +229,7 @@ def go_singly(w: Walk, alive: list[Tensor], dirty: list[Storage]) -> None:
         n = len(w.keep)
         g.release()
         alive += w.keep[n:]
-    for storages, values in w.writes:
+    for storages, _, values in w.writes:
         for s, v in zip(storages, values):
             s.prev = (s.val, s.prev)
             s.val = v
@@ -226,7 +246,7 @@ def abandon(w: Walk, end: Node, alive: list[Tensor], dirty: list[Storage], error
         v = x._val if isinstance(x, Tensor) else x.val
         try:
             plan = Plan(v.node, (v,))  # the path up to there
-            mem = own(flatten(plan.run(w)[plan.ids[0]], v.lay), taken)
+            mem = own(flatten(plan.run(w)[0][0], v.lay), taken)
         except Exception:
             mem = None
         if isinstance(x, Storage):
@@ -307,10 +327,11 @@ def _read(v: Value, env: dict):
 
 
 def commit(
-    w: Walk, end: Node, values: list, asked: Asked, alive: list[Tensor], dirty: list[Storage], history: History | None
-) -> None:
+    w: Walk, end: Node, values: list, unsure: list[int] | None, asked: Asked, alive: list[Tensor], dirty: list[Storage],
+    history: History | None,
+) -> None:  # fmt: skip
     """Stores the results, and puts the thread back at the root."""
-    make_own(values, asked, w, end)
+    make_own(values, unsure, asked, w, end)
     ids: Any = asked.plan.numbers if asked.plan is not None else ()
     n = 0
     for t in alive:
@@ -340,7 +361,7 @@ def commit(
         g.memories = values[n : n + len(g)]
         g._val = None
         n += len(g)
-    for rest, _ in w.writes:
+    for rest, _, _ in w.writes:
         for s in rest:
             s.mem = values[n]
             n += 1
@@ -366,17 +387,23 @@ def _owner(m: np.ndarray) -> np.ndarray:
     return m if m.base is None else m.base
 
 
-def make_own(values: list, asked: Asked, w: Walk, end: Node) -> None:
-    """A storage's memory is its own, and in order: what is also an input, or held by somebody else, is copied."""
+def make_own(values: list, unsure: list[int] | None, asked: Asked, w: Walk, end: Node) -> None:
+    """A storage's memory is its own, and in order: what is also an input, or held by somebody else, is copied.
+
+    `unsure`: the values that may be such; None: all."""
     if w.level is not None:
         values[:] = [flatten(m, v.lay) for m, v in zip(values, asked.values)]
         return
-    alone = 0 if not w.record_only else 1 << 30
-    rest = [
-        k
-        for k, (m, c) in enumerate(zip(values, counts(values)))
-        if c > alone or type(m) is not ndarray or m.base is not None or m.ndim > 1 and not m.flags.c_contiguous
-    ]
+    rest: list[int] = []
+    if unsure is None:
+        alone = 0 if not w.record_only else 1 << 30
+        rest = [
+            k
+            for k, (m, c) in enumerate(zip(values, counts(values)))
+            if c > alone or type(m) is not ndarray or m.base is not None or m.ndim > 1 and not m.flags.c_contiguous
+        ]
+    elif unsure:
+        rest = [k for k in unsure if k < len(values)]
     if rest or asked.odd:
         taken = None
         for k in {*rest, *asked.odd}:

@@ -215,7 +215,7 @@ class Walk:
         self.bundles: list = []  # (bundle, the edge by which it entered)
         self.lent: list = []  # bundles and gradients whose values are used as a list
         self.grads: list = []  # gradients that a backward left in bundles
-        self.writes: list = []  # (storages of a bundle, their new values)
+        self.writes: list = []  # (storages of a bundle, their values as they entered, their new values)
         self.hooked: list = []  # (value, handle) with hooks, or whose gradient is to be kept
         self.scalars: list = []
         self.inputs: list = []

@@ -1,4 +1,4 @@
-"""The way from Python into a program: one CPython function, compiled like the kernels.
+"""The way from Python into a program: two CPython functions, compiled like the kernels.
 
 `run(description, inputs, scalars, results)` reads the addresses of arrays, converts numbers, runs all steps, and
 returns 0; 1 where a check has failed while it ran; 2, before anything has run, where an input is no array of as many
@@ -9,7 +9,13 @@ elements side by side. The description is an array of 64-bit words:
     6, 7 results: (entry)    8, 9 windows: (entry, entry of the memory, position of the offset,
     item size, the greatest offset or -1)
     10, 11 steps: (function, row, how it is split)    12 whether to let other threads run meanwhile
-    14 the pool, if a step is split (see threads.py)"""
+    14 the pool, if a step is split (see threads.py)
+
+`results(description, inputs)` makes the list of arrays that `run` writes. Where one may take the place of an input
+(compiler/donate.py) and nobody but the list and one owner holds that input's memory, it is the input itself.
+
+    0 the number of results    1 results: (position of the input, or -1; dtype; dims; their sizes; elements)
+    2 the type of arrays    3 NumPy's PyArray_NewFromDescr"""
 
 from __future__ import annotations
 
@@ -23,7 +29,8 @@ from . import jit, threads
 HEADER = object.__basicsize__
 API = (
     "PyLong_AsVoidPtr", "PyLong_AsLongLong", "PyLong_FromLongLong", "PyFloat_AsDouble", "PyList_GetItem",
-    "PyErr_Occurred", "PyEval_SaveThread", "PyEval_RestoreThread", "PyObject_IsTrue",
+    "PyErr_Occurred", "PyEval_SaveThread", "PyEval_RestoreThread", "PyObject_IsTrue", "PyList_New", "PyList_SetItem",
+    "Py_IncRef", "Py_DecRef",
 )  # fmt: skip
 
 IR = """
@@ -36,6 +43,10 @@ declare ptr @PyErr_Occurred()
 declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 declare i32 @PyObject_IsTrue(ptr)
+declare ptr @PyList_New(i64)
+declare i32 @PyList_SetItem(ptr, i64, ptr)
+declare void @Py_IncRef(ptr)
+declare void @Py_DecRef(ptr)
 
 define internal i64 @word(ptr %p, i64 %i) alwaysinline {
   %q = getelementptr i64, ptr %p, i64 %i
@@ -284,7 +295,9 @@ step.alone:
   br label %step.end
 step.end:
   %i5n = add i64 %i5, 1
-  br label %step.test
+  %now = load atomic i64, ptr %status monotonic, align 8
+  %well = icmp eq i64 %now, 0
+  br i1 %well, label %step.test, label %done
 done:
   br i1 %free, label %restore, label %out
 restore:
@@ -300,10 +313,96 @@ odd:
 fail:
   ret ptr null
 }
+define ptr @tenfold_results(ptr %self, ptr %args, i64 %nargs) {
+begin:
+  %unused = alloca ptr
+  %a0 = load ptr, ptr %args
+  %inputs = call ptr @pointer(ptr %args, i64 1)
+  %desc = call ptr @PyLong_AsVoidPtr(ptr %a0)
+  %bad = icmp eq ptr %desc, null
+  br i1 %bad, label %fail, label %start
+start:
+  %n = call i64 @word(ptr %desc, i64 0)
+  %rows = call ptr @pointer(ptr %desc, i64 1)
+  %kind = call ptr @pointer(ptr %desc, i64 2)
+  %new = call ptr @pointer(ptr %desc, i64 3)
+  %list = call ptr @PyList_New(i64 %n)
+  %none = icmp eq ptr %list, null
+  br i1 %none, label %fail, label %test
+test:
+  %i = phi i64 [0, %start], [%i1, %put]
+  %more = icmp slt i64 %i, %n
+  br i1 %more, label %body, label %out
+body:
+  %at = mul i64 %i, 5
+  %row = getelementptr i64, ptr %rows, i64 %at
+  %position = load i64, ptr %row
+  %dtype = call ptr @pointer(ptr %row, i64 1)
+  %replaces = icmp sge i64 %position, 0
+  br i1 %replaces, label %look, label %make
+look:
+  %o = call ptr @PyList_GetItem(ptr %inputs, i64 %position)
+  %gone = icmp eq ptr %o, null
+  br i1 %gone, label %drop, label %held
+held:
+  %count = load i32, ptr %o
+  %alone = icmp eq i32 %count, 2
+  br i1 %alone, label %fit, label %make
+fit:
+  %elements = call i64 @word(ptr %row, i64 4)
+  %odd = call i64 @enter(ptr %unused, i64 0, ptr %inputs, i64 %position, i64 %elements, i64 2, ptr %kind)
+  %right = icmp eq i64 %odd, 0
+  br i1 %right, label %own, label %make
+own:
+  %pb = getelementptr i8, ptr %o, i64 BASE
+  %base = load ptr, ptr %pb
+  %whole = icmp eq ptr %base, null
+  %pt = getelementptr i8, ptr %o, i64 DESCR
+  %t = load ptr, ptr %pt
+  %same = icmp eq ptr %t, %dtype
+  %pf = getelementptr i8, ptr %o, i64 FLAGS
+  %f = load i32, ptr %pf
+  %f1 = and i32 %f, 1028
+  %writable = icmp eq i32 %f1, 1028
+  %c1 = and i1 %whole, %same
+  %c2 = and i1 %c1, %writable
+  br i1 %c2, label %take, label %make
+take:
+  call void @Py_IncRef(ptr %o)
+  br label %put
+make:
+  %dims = call i64 @word(ptr %row, i64 2)
+  %dims32 = trunc i64 %dims to i32
+  %sizes = call ptr @pointer(ptr %row, i64 3)
+  call void @Py_IncRef(ptr %dtype)
+  %made = call ptr %new(ptr %kind, ptr %dtype, i32 %dims32, ptr %sizes, ptr null, ptr null, i32 0, ptr null)
+  %failed = icmp eq ptr %made, null
+  br i1 %failed, label %drop, label %put
+put:
+  %x = phi ptr [%o, %take], [%made, %make]
+  %set = call i32 @PyList_SetItem(ptr %list, i64 %i, ptr %x)
+  %i1 = add i64 %i, 1
+  br label %test
+out:
+  ret ptr %list
+drop:
+  call void @Py_DecRef(ptr %list)
+  ret ptr null
+fail:
+  ret ptr null
+}
 """
 for _name, _place in (("LIMIT", threads.LIMIT), ("SHARE", threads.SHARE)):
     IR = IR.replace(_name, str(_place))
-for _name, _offset in (("HEADER", 0), ("TYPE", -8), ("DIMS", 8), ("SHAPE", 16), ("FLAGS", 48)):
+for _name, _offset in (
+    ("HEADER", 0),
+    ("TYPE", -8),
+    ("DIMS", 8),
+    ("SHAPE", 16),
+    ("BASE", 32),
+    ("DESCR", 40),
+    ("FLAGS", 48),
+):
     IR = IR.replace(_name, str(HEADER + _offset))
 
 
@@ -332,12 +431,51 @@ def python_function(name: str, address: int):
 @functools.cache
 def run():
     """The function `run`; None where arrays do not lie in memory as it expects (it is tried out on one)."""
+    return _function("run") if _layout_is_known() else None
+
+
+@functools.cache
+def results():
+    """The function `results`; None where NumPy or Python is another than is known (it is tried out)."""
+    new = new_array()
+    if not _layout_is_known() or not new:
+        return None
+    f = _function("results")
+    sizes = np.array([2, 3], np.int64)
+    dtype = np.dtype("float32")
+    rows = np.array([-1, id(dtype), 2, sizes.ctypes.data, 6, 0, id(dtype), 2, sizes.ctypes.data, 6], np.int64)
+    words = np.array([2, rows.ctypes.data, id(np.ndarray), new], np.int64)
+    inputs = [np.empty((2, 3), dtype)]
+    owner = inputs[0]
+    made, taken = f(words.ctypes.data, inputs)
+    good = type(made) is np.ndarray and (made.shape, made.dtype, made.base) == ((2, 3), dtype, None)
+    again = owner
+    _, kept = f(words.ctypes.data, inputs)  # three hold it
+    return f if good and taken is again and kept is not again else None
+
+
+def _function(name: str):
     jit.symbols({name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in API})
+    names = ["tenfold_run", "tenfold_results"]
+    return python_function(f"tenfold_{name}", jit.functions(IR, names)[f"tenfold_{name}"])
+
+
+def new_array() -> int:
+    """The address of PyArray_NewFromDescr, a place of NumPy's table of functions that its ABI fixes; 0 where it is not there."""
+    module = getattr(np, "_core", None) or np.core
+    table = getattr(module.multiarray, "_ARRAY_API", None)
+    if table is None:
+        return 0
+    get = ctypes.pythonapi.PyCapsule_GetPointer
+    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return ctypes.c_void_p.from_address(get(table, None) + 94 * ctypes.sizeof(ctypes.c_void_p)).value or 0
+
+
+def _layout_is_known() -> bool:
     probe = np.arange(6.0).reshape(2, 3)
     at = id(probe) + HEADER
-    words = [ctypes.c_void_p.from_address(at + o).value for o in (-8, 0, 16)]
+    words = [ctypes.c_void_p.from_address(at + o).value for o in (-8, 0, 16, 32, 40)]
     small = [ctypes.c_int.from_address(at + o).value for o in (8, 48)]
     shape = ctypes.c_int64.from_address(words[2]).value
-    if words[:2] != [id(np.ndarray), probe.ctypes.data] or [small[0], small[1] & 1, shape] != [2, 1, 2]:
-        return None
-    return python_function("tenfold_run", jit.functions(IR, ["tenfold_run"])["tenfold_run"])
+    expected = [id(np.ndarray), probe.ctypes.data, words[2], id(probe.base), id(probe.dtype)]
+    return words == expected and [small[0], small[1] & 1, shape] == [2, 1, 2]
