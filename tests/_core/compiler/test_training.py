@@ -106,7 +106,7 @@ def test_optimizers(name):
     with oracle.compared(native=name in ("Adam", "RAdam", "Rprop")) as counts:
         steps(*LAYERS["mlp"], OPTIMIZERS[name], 3)
     assert counts["programs"] >= 3
-    assert counts["donated"]
+    assert counts["donated"] or name == "ASGD"  # the average of the first steps is the parameter itself
 
 
 @pytest.mark.parametrize("name", ["mlp", "convolution", "lstm"])
