@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..ir.operation import TENSOR, Spec
-from ..ir.shapes import layout
+from ..ir.shapes import Layout, layout
 from ..ir.special import CUSTOM, ZEROS
 from ..trace.flush import flush
-from ..trace.handle import Tensor, Value, fresh, layout_of, requires_grad, tls
+from ..trace.handle import Node, Tensor, Value, Walk, fresh, layout_of, requires_grad, tls, translated
 from ..trace.level import Level
 from ..trace.macro import build_tree, flatten_tree
 from ..trace.walk import place, resolve, set_mode, special
@@ -17,13 +17,12 @@ from ..trace.walk import place, resolve, set_mode, special
 class FunctionCtx:
     """What forward leaves for backward. Attributes may be set freely."""
 
-    def __init__(self):
-        self._saved: tuple = ()
-        self._used = False
-        self._dirty: tuple = ()
-        self._no_grad: tuple = ()
-        self._materialize = True
-        self.needs_input_grad: tuple = ()
+    _saved: tuple = ()
+    _used = False
+    _dirty: tuple = ()
+    _no_grad: tuple = ()
+    _materialize = True
+    needs_input_grad: tuple = ()
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keeps tensors for backward, to be read from `saved_tensors`."""
@@ -46,6 +45,11 @@ class FunctionCtx:
             )
         return self._saved
 
+    def release(self) -> None:
+        """A backward that does not retain the graph is through."""
+        if self._saved:
+            self._saved, self._used = (), True
+
     def mark_dirty(self, *tensors: Tensor) -> None:
         """Says which inputs forward wrote in place."""
         self._dirty = tensors
@@ -59,41 +63,56 @@ class FunctionCtx:
         self._materialize = bool(value)
 
 
+@translated
 class _Call:
-    """One call of a Function: what reverse mode runs."""
+    """One call of a Function: what reverse mode runs.
 
-    def __init__(self, function, ctx: FunctionCtx, tensors: list, places: list[int], count: int, kept: list[int]):
+    places  for each tensor argument, its place among the arguments
+    count   of arguments
+    kept    for each differentiable result, its place among the results
+    lays    of the results"""
+
+    __slots__ = ("function", "ctx", "places", "count", "kept", "lays")
+
+    def __init__(self, function, ctx: FunctionCtx, places: list[int], count: int, kept: list[int], lays: list[Layout]):
         self.function = function
         self.ctx = ctx
-        self.places = places  # for each tensor argument, its place among the arguments
-        self.count = count  # of arguments
-        self.kept = kept  # for each differentiable result, its place among the results
-        self.total = len(kept)
-        self.lays: list = []
+        self.places = places
+        self.count = count
+        self.kept = kept
+        self.lays = lays
 
-    def run_backward(self, given: list, lays: list, create: bool) -> list:
+    @translated
+    def run_backward(self, given: list) -> list:
         """Cotangents of (results, tensor arguments) as the graph's step has them: none for the results."""
         ctx = self.ctx
         grads: list = [None] * len(self.lays)
         for k, g in zip(self.kept, given):
             grads[k] = g
         if ctx._materialize:
-            grads = [ZEROS.call(layout(l.shape, None, l.dtype)) if g is None else g for g, l in zip(grads, self.lays)]
+            for k, lay in enumerate(self.lays):
+                if grads[k] is None:
+                    grads[k] = ZEROS.call(layout(lay.shape, None, lay.dtype))
         got = self.function.backward(ctx, *grads)
-        got = got if isinstance(got, tuple) else (got,)
-        if len(got) > self.count and all(g is None for g in got[self.count :]):
-            got = got[: self.count]
+        if type(got) is not tuple:
+            got = (got,)
         if len(got) != self.count:
-            raise RuntimeError(
-                f"function {self.function.__name__}Backward returned an incorrect number of gradients (expected {self.count}, got {len(got)}): "
-                "backward returns one for each argument of forward, None for those that are not tensors"
-            )
+            got = self.shortened(got)
         for g in got:
             if g is not None and not isinstance(g, Tensor):
                 raise RuntimeError(
                     f"function {self.function.__name__}Backward returned a {type(g).__name__}; a gradient is a Tensor or None"
                 )
-        return [None] * self.total + [got[p] for p in self.places]
+        return [None] * len(self.kept) + [got[p] for p in self.places]
+
+    def shortened(self, got: tuple) -> tuple:
+        """More gradients than arguments are no error where they are None."""
+        if len(got) > self.count and all(g is None for g in got[self.count :]):
+            return got[: self.count]
+        raise RuntimeError(
+            f"function {self.function.__name__}Backward returned an incorrect number of gradients (expected {self.count}, got {len(got)}): "
+            "backward returns one for each argument of forward, None for those that are not tensors"
+        )
 
 
 class Function:
@@ -126,13 +145,11 @@ class Function:
     @classmethod
     def apply(cls, *args, **kwargs):
         """Runs forward and records backward."""
-        tensors = [a for a in args if isinstance(a, Tensor)]
-        places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         w = tls.walk
         mode = w.at.mode
         ctx = FunctionCtx()
-        live = mode and any(requires_grad(t) for t in tensors)
-        ctx.needs_input_grad = tuple(isinstance(a, Tensor) and requires_grad(a) for a in args)
+        ctx.needs_input_grad = needs = _needs(args)
+        live = mode and True in needs
         separate = cls.setup_context is not Function.setup_context
         set_mode(False)
         try:
@@ -153,7 +170,7 @@ class Function:
             set_mode(mode)
         if not live:
             return result
-        return _record(cls, ctx, args, tensors, places, result)
+        return _record(cls, ctx, args, result)
 
 
 class VmapInfo(NamedTuple):
@@ -183,40 +200,38 @@ def _by_rule(cls, args: tuple, level: Level):
     return build_tree(tree, [level.argument(r.detach(), d is not None) for r, d in zip(results, dims)])
 
 
-def _record(cls, ctx: FunctionCtx, args, tensors: list, places: list[int], result):
+@translated
+def _needs(args) -> tuple:
+    """Which arguments are tensors that require grad."""
+    return tuple([isinstance(a, Tensor) and requires_grad(a) for a in args])
+
+
+@translated
+def _record(cls, ctx: FunctionCtx, args, result):
     """Gives the results the history of this call."""
     w = tls.walk
-    tree, results = flatten_tree(result)
-    fixed = {id(t) for t in ctx._no_grad}
-    kept = [i for i, r in enumerate(results) if id(r) not in fixed and layout_of(r).differentiable]
-    call = _Call(cls, ctx, tensors, places, len(args), kept)
-    call.lays = [layout_of(r) for r in results]
-    outs = [resolve(results[i], w) for i in kept]
-    ins = [resolve(t, w) for t in tensors]
-    lays = tuple([v.lay for v in outs])
-    n = len(outs)
-    spec = Spec(CUSTOM, lays + tuple([v.lay for v in ins]), (cls,), lays, (TENSOR,) * n)
-    spec._exe = lambda *arrays: arrays[:n]
-
-    def make(node):
-        mask = 0
-        for v in ins:
-            mask |= v.mask
-        node.special = True
-        node.spec = spec
-        made = []
-        for k, l in enumerate(lays):
-            v = Value(node, k, l, True)
-            v.mask = mask
-            made.append(v)
-        return tuple(made)
-
-    nx = special(w, CUSTOM, tuple(outs + ins), (cls, n), make, nin=1)
+    if isinstance(result, Tensor):
+        tree, results = TENSOR, [result]
+    else:
+        tree, results = flatten_tree(result)
+    kept = [
+        i
+        for i, r in enumerate(results)
+        if layout_of(r).differentiable and not (ctx._no_grad and _among(r, ctx._no_grad))
+    ]
+    places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+    call = _Call(cls, ctx, places, len(args), kept, [layout_of(r) for r in results])
+    operands = tuple([resolve(results[i], w) for i in kept] + [resolve(args[i], w) for i in places])
+    nx = w.at.nxt
+    if nx.op is CUSTOM and nx.args == operands and nx.static[0] is cls and nx.static[1] == len(kept):
+        w.at = nx
+    else:
+        nx = _custom(w, cls, operands, len(kept))
     w.inputs[nx.nin - 1] = call
     handles = list(results)
     for i, v in zip(kept, nx.outs):
         old = results[i]
-        if any(old is t for t in ctx._dirty):
+        if ctx._dirty and _among(old, ctx._dirty):
             place(old)
             old._st.val = v
             old._leaf = None
@@ -226,9 +241,39 @@ def _record(cls, ctx: FunctionCtx, args, tensors: list, places: list[int], resul
     ctx._saved = tuple([_same_saved(t, results, handles) for t in ctx._saved])
     if w.eager:
         flush(w)
-    return build_tree(tree, handles)
+    return handles[0] if tree is TENSOR else build_tree(tree, handles)
 
 
+def _custom(w: Walk, cls, operands: tuple, n: int) -> Node:
+    """The edge of a call: `n` results, which are its first operands, and the tensors that they were made from."""
+    lays = tuple([v.lay for v in operands])
+
+    def make(node):
+        mask = 0
+        for v in operands[n:]:
+            mask |= v.mask
+        node.special = True
+        node.spec = Spec(CUSTOM, lays, (cls,), lays[:n], (TENSOR,) * n)
+        node.spec._exe = lambda *arrays: arrays[:n]
+        made = []
+        for k, l in enumerate(lays[:n]):
+            v = Value(node, k, l, True)
+            v.mask = mask
+            made.append(v)
+        return tuple(made)
+
+    return special(w, CUSTOM, operands, (cls, n), make, nin=1)
+
+
+@translated
+def _among(t, tensors) -> bool:
+    for x in tensors:
+        if x is t:
+            return True
+    return False
+
+
+@translated
 def _same_saved(t, results, handles):
     """A saved result is saved with its history."""
     for r, h in zip(results, handles):

@@ -12,7 +12,8 @@ from ..ir.special import ZEROS
 from ..trace.handle import Tensor, layout_of, requires_grad
 from ..trace.level import Level, Origin, Outside
 from ..trace.walk import place
-from .reverse import backward, positions, seed_for, stepwise
+from .arrival import positions
+from .reverse import backward, seed_for, stepwise
 
 
 def grad(

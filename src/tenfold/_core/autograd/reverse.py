@@ -1,31 +1,41 @@
 """Reverse mode: what `backward()` and `grad` (gradients.py) do.
 
-Two ways. On the walk at hand, without hooks or Functions, `backward()` is one edge, whose gradients planning works out.
-Otherwise the walk is flushed, and the histories that the flush kept are passed newest first: as one edge each
-(BACKWARD_FROM), or, where hooks, Functions, create_graph or intermediate gradients ask for it, one edge for each step."""
+Three ways. On the walk at hand, without hooks or Functions, `backward()` is one edge, whose gradients planning works out;
+where the user's code takes part, or gradients are asked for, it goes in parts (parts.py). What earlier walks have kept is
+passed newest first: as one edge each (BACKWARD_FROM), or, where hooks, Functions, create_graph or intermediate gradients
+ask for it, one edge for each step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from ..compiler.differentiate import needed_for_reverse, pick
+from ..compiler.differentiate import Route, needed_for_reverse, pick, reached
 from ..compiler.lower import Lowering
 from ..ir.shapes import Layout, layout
-from ..ir.special import ACCUMULATE, BACKWARD, BACKWARD_FROM, ENTRY, LEAF, ONES, READ, RELAYOUT, UNREAD, ZEROS, flatten
-from ..trace.bundle import receive, release
+from ..ir.special import (
+    BACKWARD,
+    BACKWARD_FROM,
+    BACKWARD_PART,
+    ENTRY,
+    LEAF,
+    ONES,
+    READ,
+    UNREAD,
+    ZEROS,
+    flatten,
+)
+from ..trace.bundle import receive
 from ..trace.flush import History, flush
-from ..trace.handle import Node, Storage, Tensor, Value, Walk, fresh, layout_of, placed, requires_grad, tls
+from ..trace.handle import Node, Storage, Tensor, Value, Walk, fresh, layout_of, placed, requires_grad, tls, translated
 from ..trace.history import passed_from
 from ..trace.macro import apply_spec, fit
-from ..trace.walk import place, resolve, set_mode, special, view, write
+from ..trace.walk import place, resolve, set_mode, special
 from . import anomaly
+from .arrival import USED, accumulate, added, deliver, fitting, gradient_layout, positions, run_hooks, shaped
+from .parts import Passage, is_here, is_there, route_of
 
-USED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
-    "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
-    "Specify retain_graph=True if you need to backward through the graph a second time."
-)
 NO_GRAD = "element 0 of tensors does not require grad and does not have a grad_fn"
 
 
@@ -100,6 +110,7 @@ def check_scalar(lay: Layout) -> None:
         raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {lay.dtype}")
 
 
+@translated
 def seed_for(t: Tensor, gradient) -> Tensor:
     lay = layout_of(t)
     if gradient is None:
@@ -130,7 +141,8 @@ def check_used(n: Node, root: Value) -> None:
     """Whether an earlier backward on this walk has used up the history of `root`."""
     earlier = n.parent
     while earlier is not None and earlier.parent is not None:
-        if earlier.op is BACKWARD and not earlier.static[0] and earlier.args[0].mask & root.mask and used_up(n, root):
+        uses = earlier.op is BACKWARD and not earlier.static[0] and earlier.args[0].mask & root.mask
+        if (uses or earlier.op is BACKWARD_PART and not earlier.static[0].retain) and used_up(n, root):
             raise RuntimeError(USED)
         earlier = earlier.parent
 
@@ -138,112 +150,6 @@ def check_used(n: Node, root: Value) -> None:
 def used_up(n: Node, root: Value) -> bool:
     low = Lowering(n.parent)
     return not low.graph.used.isdisjoint(needed_for_reverse(low.graph, [low.number(root)]))
-
-
-def positions(mask: int) -> tuple[int, ...]:
-    return tuple([k for k in range(mask.bit_length()) if mask >> k & 1])
-
-
-def target_layout(target) -> Layout:
-    """The layout of a leaf handle, or of the earlier value (history, number, operation; flat layout where it entered so)."""
-    if type(target) is tuple:
-        if len(target) > 3:
-            return target[3]
-        return target[0].graph.lays[target[1]]
-    return layout_of(target)
-
-
-def gradient_layout(target) -> Layout:
-    lay = target_layout(target)
-    if lay.flat:
-        return lay
-    return layout(lay.shape, lay.strides if lay.dense and not lay.contig else None, lay.dtype, lay.device)
-
-
-# --- where gradients go -------------------------------------------------------------------------------------------------
-
-
-def deliver(target, g: Tensor, pending: dict, w: Walk) -> None:
-    """A gradient arrives: at a leaf, or at a value of an earlier walk."""
-    if type(target) is tuple:
-        history, number = target[0], target[1]
-        at = pending.setdefault(history, {})
-        g = shaped(g, history.graph.lays[number])
-        at[number] = ACCUMULATE.call(at[number], g) if number in at else g
-        return
-    accumulate(target, g, w)
-
-
-def shaped(g: Tensor, lay: Layout) -> Tensor:
-    """A gradient of flat memory as one of the value that the memory holds."""
-    if lay.flat:  # what entered whole lies in memory in order
-        return g if layout_of(g).ndim == 1 else g.reshape(-1)
-    if layout_of(g).shape == lay.shape:
-        return g
-    if not lay.repeats:
-        return view(g, layout(lay.shape, lay.strides, lay.dtype, lay.device), 0, None)
-    # of elements that share memory the first gets all of the gradient
-    once = tuple([1 if s == 0 else n for n, s in zip(lay.shape, lay.strides)])
-    first = view(g, layout(once, lay.strides, lay.dtype, lay.device), 0, None)
-    dense = layout(lay.shape, None, lay.dtype, lay.device)
-    return UNREAD.call(first, ZEROS.call(dense), 0, layout(once, dense.strides, lay.dtype))
-
-
-def accumulate(leaf: Tensor, g: Tensor, w: Walk) -> None:
-    """Runs the leaf's hooks and adds to its `.grad`."""
-    lay = layout_of(leaf)
-    if layout_of(g).shape != lay.shape:
-        g = shaped(g, lay)
-    hooks = getattr(leaf, "_hooks", None)
-    if hooks is not None:
-        g = run_hooks(hooks, g)
-    if layout_of(g) is not lay and not g.is_sparse:
-        want = gradient_layout(leaf)
-        if layout_of(g) is not want and layout_of(g).dtype is want.dtype:
-            g = RELAYOUT.call(g, want)  # a cotangent may share memory with itself; `.grad` lies as its tensor does
-    release(leaf)
-    old = getattr(leaf, "_grad", None)
-    if old is not None and g.is_sparse and not old.is_sparse:
-        g = g.to_dense()
-    if old is None:
-        leaf._grad = g
-    elif old.is_sparse:
-        leaf._grad = added(old, g)
-    else:
-        mode = w.at.mode
-        if requires_grad(g) and mode:
-            leaf._grad = ACCUMULATE.call(old, g)
-        else:
-            set_mode(False)
-            try:
-                write(old, resolve(ACCUMULATE.call(old, g), w), w)
-            finally:
-                set_mode(mode)
-    after = getattr(leaf, "_after_hooks", None)
-    if after is not None:
-        for f in list(after.values()):
-            f(leaf)
-
-
-def added(a: Tensor, b: Tensor) -> Tensor:
-    """The sum of two gradients of one value."""
-    if a.is_sparse:
-        return a.plus(b)
-    if b.is_sparse:
-        return b.plus(a)
-    return ACCUMULATE.call(a, b)
-
-
-def run_hooks(hooks: dict, g: Tensor) -> Tensor:
-    for f in list(hooks.values()):
-        r = f(g)
-        if r is not None:
-            if not isinstance(r, Tensor):
-                raise TypeError(f"expected Tensor, but hook returned '{type(r).__name__}'")
-            if layout_of(r).shape != layout_of(g).shape:
-                raise RuntimeError(f"hook '{getattr(f, '__name__', f)}' has changed the size of value")
-            g = r
-    return g
 
 
 # --- one edge for each history -------------------------------------------------------------------------------------------
@@ -305,6 +211,8 @@ class _Sink:
         self.leaves: dict[int, list[int]] = {}
         self.numbers: dict[tuple, list[int]] = {}
         for k, t in enumerate(self.tensors):
+            if is_here(t, w):
+                continue  # what Passage asks for
             if t._leaf is t:
                 self.leaves.setdefault(id(t), []).append(k)
             else:
@@ -325,35 +233,105 @@ def value_of(t: Tensor) -> list[tuple]:
 def stepwise(
     outputs: list[Tensor], seeds: list[Tensor], retain: bool, create: bool, inputs, deliver_to=None
 ) -> list[Tensor | None]:
-    """Reverse mode edge by edge. With `inputs`, their gradients are returned (and, with deliver_to, added to `.grad`)."""
+    """Reverse mode with the user's code in it. With `inputs`, their gradients are returned (and, with deliver_to, added to
+    `.grad`)."""
     w = tls.walk
     mode = w.at.mode
-    for t in [*outputs, *(inputs or ())]:
+    route = _route(outputs, inputs, retain, create, w)
+    if route is None:
+        _end_walk([*outputs, *(inputs or ())], w)
+    sink = _Sink(inputs, w) if inputs is not None else None
+    set_mode(create)
+    try:
+        _pass(outputs, seeds, route, retain, create, sink, deliver_to, w)
+    finally:
+        set_mode(mode)
+        if w.eager:
+            flush(w)
+    return sink.grads if sink is not None else []
+
+
+@translated
+def _pass(outputs, seeds, route: Route | None, retain, create, sink: _Sink | None, deliver_to, w: Walk) -> None:
+    pending: dict = {}
+    if route is None:
+        for t, g in zip(outputs, seeds):
+            _seed(t, g, pending, sink, w)
+    else:
+        for t, g in zip(outputs, seeds):
+            if not is_here(t, w):
+                _seed(t, g, pending, sink, w)
+        _along(route, outputs, seeds, pending, sink, w)
+    while pending:
+        h = _newest(pending)
+        _steps(h, pending.pop(h), retain, create, pending, w, sink, deliver_to)
+    if deliver_to is not None and sink is not None:
+        for t, g in zip(deliver_to, sink.grads):
+            if g is not None:
+                accumulate(t, g, w)
+
+
+def _newest(pending: dict) -> History:
+    return max(pending, key=lambda h: h.order)
+
+
+def _end_walk(tensors: list[Tensor], w: Walk) -> None:
+    """Ends the walk; the tensors keep their histories."""
+    for t in tensors:
         if t._st is None:
             place(t)
         if w.level is not None:
             flush_home(t)
     flush(w)
-    sink = _Sink(inputs, w) if inputs is not None else None
-    set_mode(create)
-    try:
-        pending: dict = {}
-        for t, g in zip(outputs, seeds):
-            _seed(t, g, pending, sink, w)
-        while pending:
-            h = max(pending, key=lambda h: h.order)
-            _steps(h, pending.pop(h), retain, create, pending, w, sink, deliver_to)
-        if sink is None:
-            return []
-        if deliver_to is not None:
-            for t, g in zip(deliver_to, sink.grads):
-                if g is not None:
-                    accumulate(t, g, w)
-        return sink.grads
-    finally:
-        set_mode(mode)
-        if w.eager:
-            flush(w)
+
+
+@translated
+def _route(outputs: list[Tensor], inputs, retain: bool, create: bool, w: Walk) -> Route | None:
+    """The way in parts, if the walk need not end for it: all are values of this walk, or what they were when it began."""
+    if w.level is not None or w.body or w.eager or anomaly.state.enabled:
+        return None
+    roots = [t._val for t in outputs if is_here(t, w)]
+    if not roots or not all([is_here(t, w) or is_there(t) for t in outputs]):
+        return None
+    if inputs is None:
+        return route_of(roots, [], None, create, retain, w)
+    if not all([is_here(t, w) or is_there(t) for t in inputs]):
+        return None
+    targets = [t._val for t in inputs if is_here(t, w)]
+    asked = [id(t) for t in inputs if t._st is not None and t._leaf is t]
+    useful = [k for k, x in enumerate(w.leaves[: w.at.nleaf]) if type(x) is tuple or x._leaf is not x or id(x) in asked]
+    return route_of(roots, targets, tuple(useful), create, retain, w)
+
+
+@translated
+def _along(route: Route, outputs, seeds, pending: dict, sink: _Sink | None, w: Walk) -> None:
+    """Reverse mode on the walk at hand; on what a flush has kept of it, once the user's code has ended the walk."""
+    targets: dict[int, list[int]] = {}
+    if sink is not None and route.asked:
+        k = 0
+        for place, t in enumerate(sink.tensors):
+            if is_here(t, w):
+                targets.setdefault(route.asked[k], []).append(place)
+                k += 1
+    here = [t for t in outputs if is_here(t, w)]
+    passage = Passage(route, w, targets, partial(_arrive, pending=pending, sink=sink, w=w), sink)
+    passage.run([g for t, g in zip(outputs, seeds) if is_here(t, w)])
+    if passage.rest is not None:
+        _go_on(passage, here[0], pending)
+
+
+def _go_on(passage: Passage, root: Tensor, pending: dict) -> None:
+    """The rest of a passage, on the history that a flush has kept."""
+    route, sink, w = passage.route, passage.sink, passage.walk
+    h, number = root._st.hist[:2]
+    if number in h.dead:
+        raise RuntimeError(USED)
+    for i, places in passage.targets.items():
+        if i in h.number:
+            sink.numbers[h, h.number[i]] = places
+    settled = [h.number[i] for i in passage.settled]
+    rest = {h.number[i]: g for i, g in passage.rest.items()}
+    _steps(h, rest, route.retain, route.create, pending, w, sink, None, settled)
 
 
 def _seed(t: Tensor, g: Tensor, pending: dict, sink: _Sink | None, w: Walk) -> None:
@@ -420,7 +398,9 @@ def _steps(
     w: Walk,
     sink: _Sink | None,
     deliver_to,
+    settled: Sequence[int] = (),
 ) -> None:
+    """Passes a history from cotangents of some of its values; the hooks of those `settled` have run."""
     graph = h.graph
     if not h.dead.isdisjoint(seeds):
         raise RuntimeError(USED)
@@ -434,7 +414,7 @@ def _steps(
         g = grads.pop(i, None)
         if g is None:
             return None
-        for hooks in h.hooks.get(i, ()):
+        for hooks in h.hooks.get(i, ()) if i not in settled else ():
             g = run_hooks(hooks, g) if isinstance(hooks, dict) else hooks(g)
         if sink is not None:
             for k in sink.numbers.get((h, i), ()):
@@ -455,7 +435,9 @@ def _steps(
         if wanted is not None and s not in wanted:
             continue
         if s in h.objects:
-            got = h.objects[s].run_backward(given, [graph.lays[o] for o in outs], create)
+            got = h.objects[s].run_backward(given)
+            if not retain:
+                h.objects[s].ctx.release()
             if anomaly.state.enabled:
                 anomaly.check(got[len(outs) :], f"{h.objects[s].function.__name__}Backward")
             for a, g in zip(args, got):
@@ -485,19 +467,6 @@ def _steps(
         h.use_up(read)
 
 
-def fitting(g: Tensor, lay: Layout, name: str) -> Tensor:
-    """A gradient that the user's code returned, in the shape and dtype of what it belongs to."""
-    have = layout_of(g).shape
-    extra = len(have) - lay.ndim
-    if not lay.flat and have != lay.shape:
-        if extra < 0 or any(m != n and n != 1 for m, n in zip(have[extra:], lay.shape)):
-            raise RuntimeError(
-                f"Function {name}Backward returned an invalid gradient: got {list(have)} but expected shape compatible "
-                f"with {list(lay.shape)}, that of forward's argument"
-            )
-    return g if g.is_sparse else fit(g, lay)
-
-
 def given_present(given):
     return [g for g in given if g is not None]
 
@@ -522,12 +491,7 @@ def _wanted(graph, h: History, sink: _Sink) -> set[int]:
         target = h.leaves[p]
         if type(target) is tuple or target._leaf is not target or id(target) in sink.leaves:
             useful.add(i)
-    steps = set()
-    for s, (args, outs) in enumerate(zip(graph.args, graph.outs)):
-        if any(a in useful for a in args):
-            steps.add(s)
-            useful.update(outs)
-    return steps
+    return reached(graph, useful)
 
 
 def _fetcher(h: History, create: bool) -> Callable[[int], Tensor]:

@@ -19,15 +19,48 @@ def reverse(
     grads = dict(seeds)
     found: dict[int, int] = {}
     read: set[int] = set()
-    start = max([graph.step_of.get(i, -1) for i in seeds], default=-1)
+    pass_back(graph, grads, start_of(graph, seeds), fetch, into, found, read)
+    for i, g in grads.items():
+        if i in graph.leaves:
+            found[i] = g
+    return found, read
+
+
+def start_of(graph: Graph, seeds: Iterable[int]) -> int:
+    """The last step that makes one of these values."""
+    return max([graph.step_of.get(i, -1) for i in seeds], default=-1)
+
+
+def pass_back(
+    graph: Graph,
+    grads: dict[int, int],
+    start: int,
+    fetch,
+    into: Graph,
+    found: dict,
+    read: set[int],
+    route=None,
+    first=-1,
+) -> int:
+    """Passes the steps from `start` on backwards. Takes the cotangents of their results out of `grads`, and puts in those of
+    their operands; `found` gets those of leaves.
+
+    With a route it stops at what the route stops at (but not at step `first`), and returns that step; else -1."""
+    live = route is not None and route.create
     for s in range(start, -1, -1):
         outs = graph.outs[s]
-        given = [grads.pop(o, None) for o in outs]
-        if all(g is None for g in given):
+        if all([o not in grads for o in outs]):
             continue
+        if route is not None and s != first and s in route.stops:
+            return s
+        given = [grads.pop(o, None) for o in outs]
+        if route is not None:
+            found.update([(o, g) for o, g in zip(outs, given) if g is not None and o in route.targets])
         spec, args = graph.specs[s], graph.args[s]
         if spec.op is LEAF:
             found[outs[0]] = given[0]
+            continue
+        if route is not None and route.wanted is not None and s not in route.wanted:
             continue
         vjp = spec.vjp(tuple([graph.rg[a] for a in args]), tuple([g is not None for g in given]))
         if vjp.spec is None:
@@ -35,15 +68,12 @@ def reverse(
         if vjp.reads:
             read.add(s)
         cotangents = [g for g in given if g is not None]
-        operands = [pick(k, args, outs, cotangents, fetch) for k in vjp.picks]
-        made = into.emit(vjp.spec, tuple(operands))
+        operands = tuple([pick(k, args, outs, cotangents, fetch) for k in vjp.picks])
+        made = into.apply(vjp.spec, operands, live and any([into.rg[i] for i in operands]))
         for k, g in zip(vjp.wrt, made):
             a = args[k]
-            grads[a] = add(into, grads[a], g) if a in grads else g
-    for i, g in grads.items():
-        if i in graph.leaves:
-            found[i] = g
-    return found, read
+            grads[a] = add(into, grads[a], g, live) if a in grads else g
+    return -1
 
 
 def pick(k: int, args, outs, given, fetch) -> int:
@@ -56,10 +86,91 @@ def pick(k: int, args, outs, given, fetch) -> int:
     return given[k - len(outs)]
 
 
-def add(graph: Graph, a: int, b: int) -> int:
-    return graph.emit(spec_of(ACCUMULATE, (graph.lays[a], graph.lays[b]), (TENSOR, TENSOR), (TENSOR, TENSOR)), (a, b))[
-        0
-    ]
+def add(graph: Graph, a: int, b: int, live: bool = False) -> int:
+    spec = spec_of(ACCUMULATE, (graph.lays[a], graph.lays[b]), (TENSOR, TENSOR), (TENSOR, TENSOR))
+    return graph.apply(spec, (a, b), live)[0]
+
+
+class Route:
+    """How reverse mode goes over a walk in parts: from one call of the user's code to the next.
+
+    graph     of the path up to where it began
+    roots     the values that it begins from
+    start     its first step
+    hooked    values that have hooks
+    stops     steps of Functions, and those whose results have hooks
+    asked     values whose cotangents are asked for; `targets` is the set of them
+    wanted    the steps through which what is asked for is reached; None: all
+    create    whether the cotangents get a history
+    retain    whether the history that it passes may be passed again
+    lowest    for each leaf, the first step that has it as an operand: its cotangent is complete before that"""
+
+    __slots__ = (
+        "graph",
+        "roots",
+        "start",
+        "stops",
+        "asked",
+        "targets",
+        "wanted",
+        "create",
+        "retain",
+        "lowest",
+        "hooked",
+        "arrivals",
+    )
+
+    def __init__(self, graph: Graph, roots, hooked, targets, useful, create: bool, retain: bool):
+        self.graph = graph
+        self.roots: tuple[int, ...] = roots
+        self.start = start_of(graph, roots)
+        self.hooked: list[int] = hooked
+        self.stops = frozenset([*graph.objects, *[graph.step_of[i] for i in hooked if i in graph.step_of]])
+        self.asked: list[int] = targets
+        self.targets = frozenset(targets)
+        self.wanted = None if useful is None else reached(graph, {*useful, *targets})
+        self.create = create
+        self.retain = retain
+        self.lowest: dict[int, int] = {}
+        self.arrivals: dict = {}  # autograd/parts.py keeps them
+        for s in range(len(graph.specs) - 1, -1, -1):
+            for a in graph.args[s]:
+                if a in graph.leaves:
+                    self.lowest[a] = s
+
+    def part(self, graph: Graph, grads: dict[int, int], start: int, first: int, fetch, into: Graph):
+        """Goes on from a step to where the route stops. Returns that step, {leaf or target: cotangent}, and the steps whose
+        results or operands were read; `grads` has what is left."""
+        found: dict[int, int] = {}
+        read: set[int] = set()
+        stop = pass_back(graph, grads, start, fetch, into, found, read, self, first)
+        for i in [i for i in grads if i in self.graph.leaves and self.lowest.get(i, stop + 1) > stop]:
+            found[i] = grads.pop(i)
+        return stop, found, read
+
+
+class Part:
+    """What the edge of a part of a route leads to.
+
+    stop      the step at which the route goes on after the user's code; -1 at the end
+    left      (value, result of the edge; below 0: operand, counted from the end) of the cotangents that are left
+    found     the same of leaves and targets, in the order in which they were reached
+    names     of each result, the operation that made it"""
+
+    __slots__ = ("stop", "left", "found", "names", "results")
+
+    def __init__(self, stop: int, left: list, found: list, results: list, names: list):
+        self.stop, self.left, self.found, self.results, self.names = stop, left, found, results, names
+
+
+def reached(graph: Graph, useful: set[int]) -> set[int]:
+    """The steps through which one of these values is reached."""
+    steps = set()
+    for s, (args, outs) in enumerate(zip(graph.args, graph.outs)):
+        if not useful.isdisjoint(args):
+            steps.add(s)
+            useful.update(outs)
+    return steps
 
 
 def needed_for_reverse(graph: Graph, roots: Iterable[int]) -> dict[int, set[int]]:

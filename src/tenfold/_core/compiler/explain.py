@@ -20,7 +20,7 @@ from ..errors import Fallback
 from ..ir.graph import Graph
 from ..ir.loops import NAMES
 from ..ir.operation import Operation as Declared
-from ..ir.special import BACKWARD, BACKWARD_FROM, CUSTOM, ENTER_ALL, ENTRY, MODE
+from ..ir.special import BACKWARD, BACKWARD_FROM, BACKWARD_PART, CUSTOM, ENTER_ALL, ENTRY, MODE
 from ..random import engine
 from .build import Buffer, CallStep, ConvolutionStep, KernelStep, ProductStep, ScanStep, ScatterStep
 from .expand import Uncompilable
@@ -30,6 +30,7 @@ from .stepwise import Stepwise, TracedBuilder, TracedPath, clocked
 ITEMSIZE = {name: np.dtype(code).itemsize for code, name in NAMES.items()}
 CONVOLUTIONS = {"conv": "convolution", "conv_input": "gradient by input", "conv_weight": "gradient by weight"}
 SILENT = (ENTRY, ENTER_ALL, MODE)  # edges that the program does not call
+GRADIENTS = (BACKWARD.name, BACKWARD_FROM.name, BACKWARD_PART.name)
 WRITTEN = {"conv": 2, "conv_input": 0, "conv_weight": 1}  # which of x, w, y
 
 
@@ -172,7 +173,7 @@ class Parts:
         if not of:
             return "read"
         found = self.operations[of - 1].name
-        return self.graph.specs[step].op.name.lstrip("_") if found in (BACKWARD.name, BACKWARD_FROM.name) else found
+        return self.graph.specs[step].op.name.lstrip("_") if found in GRADIENTS else found
 
     def names(self, steps) -> list[str]:
         """Names with the numbers of operations: "relu (2)"."""

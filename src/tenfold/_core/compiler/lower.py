@@ -6,7 +6,7 @@ from ..ir import shapes
 from ..ir.graph import Graph
 from ..ir.operation import TENSOR, Spec, spec_of
 from ..ir.shapes import Layout
-from ..ir.special import BACKWARD, BACKWARD_FROM, CUSTOM, ENTER_ALL, ENTRY, LEAF, MODE, ONES, READ, ZEROS
+from ..ir.special import BACKWARD, BACKWARD_FROM, BACKWARD_PART, CUSTOM, ENTER_ALL, ENTRY, LEAF, MODE, ONES, READ, ZEROS
 from .differentiate import reverse
 
 
@@ -16,6 +16,7 @@ class Lowering:
     def __init__(self, end):
         self.graph = Graph()
         self.ids: dict = {}
+        self.passed: dict = {}  # steps that a route (differentiate.py) has read so far
         nodes = []
         n = end
         while n.parent is not None:
@@ -115,6 +116,18 @@ class Lowering:
         found, _ = reverse(source, given, fetch, graph)
         self.deliver(n, found, source)
 
+    def backward_part(self, n) -> None:
+        graph = self.graph
+        route, start, first, numbers = n.static
+        grads = {i: self.number(v) for i, v in zip(numbers, n.args)}
+        stop, found, read = route.part(graph, grads, start, first, lambda i: i, graph)
+        passed = self.passed.setdefault(route, set())
+        passed |= read
+        if stop < 0 and not route.retain:  # only then: what a walk that ends on the way keeps must not be used up
+            graph.used |= passed
+        for v, (kind, i) in zip(n.outs, n.aux.results):
+            self.ids[v] = (grads if kind == "left" else found)[i]
+
     def deliver(self, n, found: dict[int, int], source: Graph) -> None:
         """The gradients that the edge promised, one for each leaf position in n.aux."""
         graph = self.graph
@@ -142,6 +155,7 @@ EXPAND = {
     MODE: Lowering.mode,
     BACKWARD: Lowering.backward,
     BACKWARD_FROM: Lowering.backward_from,
+    BACKWARD_PART: Lowering.backward_part,
     CUSTOM: Lowering.custom,
 }
 

@@ -115,15 +115,18 @@ class Graph:
     def leaf_mask(self, value: int) -> int:
         """The leaves that a value depends on: a bit for the position of each."""
         if self._masks is None:
-            masks = {i: 1 << p for i, p in self.leaves.items()}
-            for spec, args, outs in zip(self.specs, self.args, self.outs):
-                for o, d in zip(outs, spec.deps):
-                    if self.rg[o] and o not in masks:
-                        masks[o] = 0
-                        for j in d:
-                            masks[o] |= masks.get(args[j], 0)
-            self._masks = masks
+            self._masks = self.spread({i: 1 << p for i, p in self.leaves.items()})
         return self._masks.get(value, 0)
+
+    def spread(self, masks: dict[int, int]) -> dict[int, int]:
+        """The masks of all values that have a history, from those of some."""
+        for spec, args, outs in zip(self.specs, self.args, self.outs):
+            for o, d in zip(outs, spec.deps):
+                if self.rg[o] and o not in masks:
+                    masks[o] = 0
+                    for j in d:
+                        masks[o] |= masks.get(args[j], 0)
+        return masks
 
     def pruned(self, results: tuple[int, ...]) -> Graph:
         """The graph without what neither a result nor an effect needs; values keep their numbers."""

@@ -1,6 +1,6 @@
 """Operations that the trace itself walks, and the few primitives that reverse mode needs.
 
-ENTRY, ENTER_ALL, MODE, BACKWARD, BACKWARD_FROM and CUSTOM have no kernel: planning expands them. The others are primitives:
+ENTRY, ENTER_ALL, MODE, BACKWARD, BACKWARD_FROM, BACKWARD_PART and CUSTOM have no kernel: planning expands them. The others are primitives:
 READ and WRITE are views (strided reads and writes of a storage's memory) with their gradients."""
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ ENTER_ALL = Operation("enter_all", lambda kind: None)  # the storages of a bundl
 MODE = Operation("mode", lambda grad, cast: None)  # gradient mode or autocast changes
 BACKWARD = Operation("backward", lambda root, gradient, retain: None)  # reverse mode on this walk
 BACKWARD_FROM = Operation("backward_from", lambda graph, ids: None)  # reverse mode on what an earlier walk kept
+BACKWARD_PART = Operation(
+    "backward_part", lambda cotangents, route: None
+)  # on this walk, up to a call of the user's code
 
 
 # --- memory and values -------------------------------------------------------------------------------------

@@ -130,8 +130,8 @@ def _installed() -> bool:
         return True
     if objects.layout() is None or not jit.available():
         return False
-    marked = [x for x in calling.TRANSLATED if isinstance(x, types.FunctionType)]
-    unit = Unit(_hints([x for x in calling.TRANSLATED if isinstance(x, type)]))
+    marked = [x for x in handle.TRANSLATED if isinstance(x, types.FunctionType)]
+    unit = Unit(_hints([x for x in handle.TRANSLATED if isinstance(x, type)]))
     for f in FUNCTIONS:
         unit.declare(f)
     for cls, name in METHODS:

@@ -283,7 +283,7 @@ class _Custom(Function):
         level = ctx.level
         with level.again():
             given = [None if g is None else level.argument(g, True) for g in grads]
-            got = ctx.call.run_backward(given, ctx.lays, True)[len(ctx.lays) :]
+            got = ctx.call.run_backward(given)[len(ctx.lays) :]
             released = [None if g is None else level.release(g) for g in got]
         found: list = [None] * (4 + len(ctx.lays))
         for g, wanted in zip(released, ctx.batched):

@@ -19,7 +19,18 @@ from ..ir.operation import TENSOR, Operation, freeze, gather
 from ..ir.shapes import Layout, Size, layout
 from ..trace import walk as walking
 from ..trace.bundle import Bundle, Gradients
-from ..trace.handle import NUMBER, Storage, Tensor, Value, Walk, fresh, layout_of, new, placed, tls
+from ..trace.handle import (
+    NUMBER,
+    Storage,
+    Tensor,
+    Value,
+    Walk,
+    fresh,
+    layout_of,
+    new,
+    placed,
+    tls,
+)
 from ..trace.macro import build_tree
 from ..trace.walk import ONE, TWO, cut_if_long, edge, resolve
 
@@ -29,16 +40,6 @@ class _Sequence(list):
 
 
 CALLS: list[tuple[Operation, Any]] = []  # what `generic`, `unary` and `binary` have made
-TRANSLATED: list[Any] = []  # what else `translated` has marked
-
-
-def translated(x: Any) -> Any:
-    """Marks a function that runs at every step (its source is in tenfold), or a class with slots that it uses: once the
-    recorder is machine code, so is the function, where nothing in it is without a translation (see native/)."""
-    TRANSLATED.append(x)
-    return x
-
-
 _NEVER = object()
 _NO_KEYWORDS: dict = {}
 

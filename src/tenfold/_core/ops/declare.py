@@ -52,10 +52,10 @@ from ..ir.special import (
 from ..trace import walk as walking
 from ..trace.bundle import Bundle, Gradients
 from ..trace.control import end_walk
-from ..trace.handle import Tensor, Value, fresh, layout_of, requires_grad, tls
+from ..trace.handle import Tensor, Value, fresh, layout_of, requires_grad, tls, translated
 from ..trace.macro import Composition
 from ..trace.walk import check_writable, resolve, write
-from .calling import Results, binary, generic, translated, unary
+from .calling import Results, binary, generic, unary
 
 PUBLIC: dict[str, dict[str, Any]] = {}  # namespace -> name -> what is public there
 OPERATIONS: dict[str, Operation] = {}

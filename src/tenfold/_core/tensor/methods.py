@@ -10,6 +10,7 @@ from ..autograd import reverse
 from ..ir import dtypes
 from ..ir.dtypes import decode
 from ..ir.shapes import dim_index
+from ..ir.special import BACKWARD_PART
 from ..ops.declare import PUBLIC
 from ..ops.devices import device_of
 from ..ops.shape import channels_last_strides
@@ -276,11 +277,15 @@ def is_leaf(self) -> bool:
 
 def _get_grad(self):
     """The gradient that backward left, or None."""
+    if tls.walk.arriving is not None:
+        tls.walk.arriving()
     g = getattr(self, "_grad", None)
     return grad_of(self) if type(g) is Gradients else g
 
 
 def _set_grad(self, g) -> None:
+    if tls.walk.arriving is not None:
+        tls.walk.arriving()
     if g is not None:
         if not isinstance(g, Tensor):
             raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(g).__name__}")
@@ -355,10 +360,15 @@ def _fn_name(t: Tensor) -> str:
     if v is not None and v.node is not None:
         op = v.node.op
         static = v.node.static
+        if op is BACKWARD_PART:
+            op = v.node.aux.names[v.k]
     else:
         hist = t._st.hist
         op = hist[2]
         static = None
+        if op is BACKWARD_PART:
+            graph = hist[0].graph
+            op = graph.specs[graph.step_of[hist[1]]].op
     if op.name == "function":
         cls = static[0] if static else None
         return f"{cls.__name__ if cls else 'Function'}Backward"

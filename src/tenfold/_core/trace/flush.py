@@ -32,7 +32,19 @@ first_program: Callable[[], None] = nothing  # called when a compiled program ta
 class History:
     """What a flush keeps of a path for a later backward: its skeleton, the saved values, where its leaves' gradients go."""
 
-    __slots__ = ("graph", "saved", "leaves", "objects", "hooks", "order", "dead", "used", "special", "__weakref__")
+    __slots__ = (
+        "graph",
+        "saved",
+        "leaves",
+        "objects",
+        "hooks",
+        "order",
+        "dead",
+        "used",
+        "special",
+        "number",
+        "__weakref__",
+    )
 
     def __init__(self, past: Past, saved: list, w: Walk):
         self.graph: Graph = past.graph
@@ -44,6 +56,7 @@ class History:
         self.dead = past.dead
         self.used: set[int] = set()  # steps that a backward without retain_graph has passed
         self.special = bool(self.objects)
+        self.number = past.number
 
     def use_up(self, steps: Iterable[int]) -> None:
         """Lets go of the saved values that no other steps than these, and those used up before, would read."""

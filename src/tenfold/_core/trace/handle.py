@@ -23,6 +23,15 @@ from ..ir import shapes
 from ..ir.operation import Operation, Spec
 from ..ir.shapes import Layout
 
+TRANSLATED: list[Any] = []  # what `translated` has marked
+
+
+def translated(x: Any) -> Any:
+    """Marks a function that runs at every step (its source is in tenfold), or a class with slots that it uses: once the
+    recorder is machine code, so is the function, where nothing in it is without a translation (see native/)."""
+    TRANSLATED.append(x)
+    return x
+
 
 class Tensor:
     """A tensor: elements of one dtype, with a shape and strides over a storage."""
@@ -129,7 +138,7 @@ class Node:
 
     __slots__ = (
         "op", "a", "b", "c", "args", "call", "kwcall", "static", "spec", "kids", "nxt", "out", "outs", "parent", "walk", "mode", "cast",
-        "k", "nscal", "nin", "nleaf", "depth", "nbytes", "programs", "aux", "line", "special", "graded",
+        "k", "nscal", "nin", "nleaf", "depth", "nbytes", "programs", "routes", "aux", "line", "special", "graded",
     )  # fmt: skip
 
     def __init__(self, op, args, static, spec, parent: Node | None, walk: Walk):
@@ -142,6 +151,7 @@ class Node:
         self.kids: dict = {}
         self.nxt = NOWHERE
         self.programs: dict | None = None
+        self.routes: dict | None = None  # of reverse modes that began here (autograd/parts.py)
         self.aux: Any = None
         self.call: tuple | None = None
         self.kwcall: dict | None = None
@@ -202,7 +212,7 @@ class Walk:
     __slots__ = (
         "at", "roots", "keep", "storages", "cached", "scalars", "inputs", "leaves", "eager", "body", "nodes", "flushes", "hits",
         "misses", "planned", "edges", "inference", "hooked", "running", "hold", "record_only", "runner", "bundles",
-        "lent", "writes", "grads", "level", "ending",
+        "lent", "writes", "grads", "level", "ending", "arriving",
     )  # fmt: skip
 
     def __init__(self, body: bool = False):
@@ -227,6 +237,9 @@ class Walk:
         self.runner: Any = None  # who runs programs instead: runner(plan, walk) gives the values (watch.py)
         self.hold = 0  # > 0: no flush on its own account
         self.level: Any = None  # the vmap that it is the inside of (level.py)
+        self.arriving: Any = (
+            None  # what brings gradients that have not been put into `grad` yet: called before one is looked at
+        )
         self.ending = False  # nothing that is computed from here on gets a history
         self.nodes = self.flushes = self.hits = self.misses = self.planned = self.edges = 0
 
