@@ -176,7 +176,7 @@ def test_history_is_used_up():
     y.backward()
     assert torch.allclose(x.grad, 3 * torch.autograd.grad(Swish.apply(x).exp().sum(), x)[0])
     h = x.exp()
-    (g,) = grad(h.sum(), x)
+    grad(h.sum(), x)
     with pytest.raises(RuntimeError, match="second time"):
         (h * 2).sum().backward()
 
@@ -195,7 +195,7 @@ def test_what_a_function_has_saved_is_let_go():
     assert len(kept[0].saved_tensors) == 2
     Keeping.apply(x).sum().backward()
     with pytest.raises(RuntimeError, match="second time"):
-        kept[1].saved_tensors  # noqa: B018
+        kept[1].saved_tensors
 
 
 def test_grad_is_there_when_later_code_looks():
