@@ -9,7 +9,7 @@ import numpy as np
 
 from .arrays import Symbolic, as_array, positions
 from .dtypes import decode, encode
-from .operation import Operation, Primitive
+from .operation import Operation, Primitive, Spec
 from .shapes import Layout, contiguous_strides, layout, result_strides
 
 ENTRY = Operation("entry", lambda lay, live: None)  # a realised storage enters the walk
@@ -127,6 +127,13 @@ def _unread(g, base_value, offset, lay, base, target):
         return out
     back = strided(out, layout(base.shape, base.strides, base.dtype), 0)
     return _once(back, base) if base.repeats else back
+
+
+def added_in_place(spec: Spec) -> bool:
+    """Whether such a cotangent of a view may be added to one of its base just where the view lies."""
+    base, lay = spec.lays[1], spec.static[3]
+    simple = base.dtype is lay.dtype and not lay.dtype.half and not base.repeats and (base.flat or base.contig)
+    return simple and not any(_repeated(lay.shape, lay.strides)) and not _overlaps(lay)
 
 
 def _repeated(shape, strides) -> tuple[bool, ...]:

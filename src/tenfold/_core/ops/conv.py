@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..backends.numpy.blas import matmul
 from ..errors import shape_text
 from ..ir.arrays import Symbolic
 from ..ir.dtypes import bool_
@@ -79,7 +80,7 @@ def _conv(input, weight, stride, padding, dilation, groups):
     out = np.empty((n, groups, m // groups, places), input.dtype)
     for part in chunks(n, groups * depth * places * input.itemsize):
         columns = view[part].reshape(-1, groups, depth, places)
-        np.matmul(filters, columns, out=out[part])
+        matmul(filters, columns, out=out[part])
     return out.reshape(n, m, *count)
 
 
@@ -107,7 +108,7 @@ def _conv_input(g, weight, sizes, stride, padding, dilation, groups):
     rows = np.ascontiguousarray(g).reshape(n, groups, m // groups, places)
     out = np.zeros((n, channels, *[a + s + b for s, (a, b) in zip(sizes, padding)]), g.dtype)
     for part in chunks(n, groups * depth * places * g.itemsize):
-        columns = np.matmul(filters, rows[part]).reshape(-1, channels, *kernel, *count)
+        columns = matmul(filters, rows[part]).reshape(-1, channels, *kernel, *count)
         if places:
             add_windows(out[part], columns, kernel, stride, dilation, count)
     return out[(..., *[slice(a, a + s) for s, (a, _) in zip(sizes, padding)])]
@@ -140,7 +141,7 @@ def _conv_weight(g, input, kernel, stride, padding, dilation, groups):
     out = np.zeros((groups, m // groups, depth), g.dtype)
     for part in chunks(n, groups * depth * places * g.itemsize):
         columns = view[part].reshape(-1, groups, depth, places)
-        out += np.matmul(rows[part], columns.swapaxes(-1, -2)).sum(0, dtype=g.dtype)
+        out += matmul(rows[part], columns.swapaxes(-1, -2)).sum(0, dtype=g.dtype)
     return out.reshape(m, per_group, *kernel)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..backends.numpy.blas import matmul
 from ..ir.arrays import Symbolic
 
 SINGLE, DOUBLE = np.dtype("f4"), np.dtype("f8")
@@ -40,15 +41,10 @@ def product(a: np.ndarray, b: np.ndarray, batches: bool = True) -> np.ndarray:
     """a @ b. Small ones are added in order of the inner dim, each product of numbers rounded first.
 
     batches: whether more than two dims are a batch to PyTorch, or one call of BLAS for each matrix."""
-    if (
-        isinstance(a, Symbolic)
-        or a.ndim < 2
-        or b.ndim < 2
-        or a.size * b.shape[-1] > SMALL
-        or a.dtype not in LANES
-        or a.dtype != b.dtype
-    ):
+    if isinstance(a, Symbolic) or a.ndim < 2 or b.ndim < 2:
         return np.matmul(a, b)
+    if a.size * b.shape[-1] > SMALL or a.dtype not in LANES or a.dtype != b.dtype:
+        return matmul(a, b)
     rows, inner = a.shape[-2:]
     columns = b.shape[-1]
     if inner < 2 or not 0 < b.size * rows <= SMALL:

@@ -5,6 +5,8 @@ layout's (`flatten` puts that right where memory becomes a storage). Numbers sta
 
 from __future__ import annotations
 
+import functools
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,7 +15,7 @@ from ...ir import operation
 from ...ir.dtypes import decode, encode
 from ...ir.graph import Graph
 from ...ir.operation import TENSOR, Primitive, Spec, fill
-from ...ir.special import convert, strided
+from ...ir.special import ACCUMULATE, UNREAD, added_in_place, convert, strided
 
 
 def make_exe(spec: Spec) -> Callable:
@@ -76,6 +78,17 @@ def _convert_halves(run: Callable, spec: Spec) -> Callable:
     return wrapped
 
 
+def only_step(spec: Spec, args: tuple[int, ...]) -> tuple[Spec, tuple[int, ...]]:
+    """The one operation that a composition consists of, and its operands, where it is no more than that."""
+    while spec.graph is not None:
+        graph = spec.graph
+        if len(graph.specs) != 1 or graph.outs[0] != spec.results or not graph.inputs.keys() >= set(graph.args[0]):
+            break
+        args = tuple([args[graph.inputs[a]] for a in graph.args[0]])
+        spec = graph.specs[0]
+    return spec, args
+
+
 class Program:
     """A graph, cut down to what its results need, as a list of calls; values are dropped after their last use."""
 
@@ -96,16 +109,42 @@ class Program:
                 last[a] = n
         kept = set(results)
         self.steps = []
+        steps: list[Spec] = []
         for n, s in enumerate(order):
             free = [a for a in set(args[s]) if last[a] == n and a not in kept]
             free += [o for o in outs[s] if o not in last and o not in kept]
-            self.steps.append((specs[s].exe, args[s], outs[s] if specs[s].tree is not None else outs[s][0], free))
+            spec, given = only_step(specs[s], args[s])
+            steps.append(spec)
+            self.steps.append((spec.exe, given, outs[s] if spec.tree is not None else outs[s][0], free))
         self.loads = [(i, p) for i, p in graph.inputs.items() if i in needed]
         self.loads += [(i, -1 - p) for i, p in graph.scalars.items() if i in needed]
         self.consts = {i: v for i, v in graph.consts.items() if i in needed}
         self.results = tuple(results)
         self.graph = graph
         self.order = order
+        self._add_in_place(steps, kept)
+
+    def _add_in_place(self, specs: list[Spec], kept: set[int]) -> None:
+        """Cotangents of many views of one array (the steps of a sequence) are added where the views lie, to one array,
+        instead of each in an array of its size."""
+        uses = Counter(a for _, args, _, _ in self.steps for a in args)
+        once = {i for i, n in uses.items() if n == 1} - kept
+        own: set[int] = set()  # values whose memory nobody else has
+        unread: dict[int, int] = {}  # the steps that make cotangents of views
+        for n, (spec, (exe, args, out, free)) in enumerate(zip(specs, self.steps)):
+            if spec.op is UNREAD:
+                if added_in_place(spec):
+                    unread[out] = n
+                if spec.static[3].numel < spec.lays[1].numel:
+                    own.add(out)
+            elif spec.op is ACCUMULATE:
+                own.add(out)
+                a, b = args
+                if a in own and b in unread and a in once and b in once:
+                    m = unread[b]
+                    alone, operands, _, freed = self.steps[m]
+                    self.steps[m] = (_operands, operands, b, freed)
+                    self.steps[n] = (functools.partial(_add_where_read, specs[m], alone, exe), args, out, free)
 
     def run(self, inputs, scalars) -> dict:
         """All values that are still there at the end, by number."""
@@ -171,6 +210,19 @@ class Program:
 
             return single
         return run
+
+
+def _operands(*operands):
+    return operands
+
+
+def _add_where_read(spec: Spec, unread: Callable, add: Callable, total, operands):
+    """total + unread(*operands), in the memory of `total` where that lies in order."""
+    if type(total) is not np.ndarray or not total.flags.c_contiguous:
+        return add(total, unread(*operands))
+    g, _, offset = operands
+    strided(total.reshape(-1), spec.static[3], offset)[...] += g
+    return total
 
 
 class StepFailed(Exception):
