@@ -205,6 +205,30 @@ def needed_for_reverse(graph: Graph, roots: Iterable[int]) -> dict[int, set[int]
     return found
 
 
+def used_up(graph: Graph) -> set[int]:
+    """The values from which reverse mode would pass a step whose history a backward has used up."""
+    gone: set[int] = set()
+    rg, used = graph.rg, graph.used
+    for s, (spec, args, outs) in enumerate(zip(graph.specs, graph.args, graph.outs)):
+        if s in used:
+            gone.update(outs)
+            continue
+        if gone.isdisjoint(args) or spec.op is LEAF:
+            continue
+        if s in graph.objects:
+            gone.update(outs)
+            continue
+        if spec.op.gradient is None and spec.graph is None:
+            continue
+        needs = tuple([rg[a] for a in args])
+        for j, (o, open_) in enumerate(zip(outs, spec.deps)):
+            if rg[o] and not gone.isdisjoint([args[k] for k in open_]):
+                passes = spec.vjp(needs, tuple([i == j for i in range(len(outs))])).wrt
+                if not gone.isdisjoint([args[k] for k in passes]):
+                    gone.add(o)
+    return gone
+
+
 def patterns(present: tuple[bool, ...]) -> set[tuple[bool, ...]]:
     if sum(present) < 2:
         return {present}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..compiler.differentiate import needed_for_reverse
+from ..compiler.differentiate import needed_for_reverse, used_up
 from ..ir.graph import Graph
 from ..ir.operation import freeze
 
@@ -75,20 +75,9 @@ class Past:
 
 def _reach(graph: Graph, roots: list[int]) -> tuple[set[int], set[int], set[int]]:
     """What reverse mode from the roots reads, the steps that it passes, and the roots whose history is used up."""
-    if not graph.used:
-        found = needed_for_reverse(graph, roots)
-        return set().union(*found.values()), set(found), set()
-    all_reads: set[int] = set()
-    all_steps: set[int] = set()
-    dead = set()
-    for i in roots:
-        found = needed_for_reverse(graph, [i])
-        if graph.used.isdisjoint(found):
-            all_reads.update(*found.values())
-            all_steps.update(found)
-        else:
-            dead.add(i)
-    return all_reads, all_steps, dead
+    dead = used_up(graph).intersection(roots) if graph.used else set()
+    found = needed_for_reverse(graph, [i for i in roots if i not in dead])
+    return set().union(*found.values()), set(found), dead
 
 
 def passed_from(graph: Graph, ids: tuple[int, ...]) -> dict[int, set[int]]:
