@@ -115,7 +115,10 @@ def numbers(values) -> str:
 
 def short_file(file: str) -> str:
     """A file's path as it is shortest to read: relative where it lies below here."""
-    here = os.getcwd()
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:  # the folder has been removed meanwhile
+        return file
     return os.path.relpath(file, here) if file.startswith(here + os.sep) else file
 
 

@@ -143,10 +143,27 @@ _HOMES = {
 }
 
 
+# where PyTorch's compiled functions say that they are, and what they are called where people find them
+_COMPILED = {
+    "torch._C._nn": ("torch.nn.functional", ""),
+    "torch._C._fft": ("torch.fft", "fft_"),
+    "torch._C._linalg": ("torch.linalg", "linalg_"),
+    "torch._C._special": ("torch.special", "special_"),
+    "torch.functional": ("torch", ""),
+}
+
+
 def resolve(module: str, name: str):
     """tenfold's object for PyTorch's name, or None."""
     found = _HOMES.get((module, name))
-    return found if found is not None else _public(module, name)
+    if found is not None:
+        return found
+    if (module, name) == ("torch._C", "_VariableFunctionsClass"):  # torch.relu is written as its attribute
+        return sys.modules["tenfold"]
+    if module in _COMPILED:
+        module, prefix = _COMPILED[module]
+        name = name.removeprefix(prefix)
+    return _public(module, name)
 
 
 def _public(module: str, name: str):
@@ -163,11 +180,17 @@ def _public(module: str, name: str):
 
 
 def global_name(obj: Any) -> tuple[str, str] | None:
-    """PyTorch's (module, name) for a class of tenfold, None for others."""
+    """PyTorch's (module, name) for a class or function of tenfold, None for others."""
     module = getattr(obj, "__module__", "") or ""
     name = getattr(obj, "__qualname__", None)
     if not module.startswith("tenfold.") or name is None:
         return None
+    if module.startswith("tenfold._core."):
+        for public in ("nn.functional", "", "fft", "linalg", "special", "nn.utils.rnn"):
+            home = sys.modules.get(f"tenfold.{public}".rstrip("."))
+            for known in (name, *vars(home)) if home is not None else ():
+                if getattr(home, known, None) is obj:
+                    return f"torch.{public}".rstrip("."), known
     if module.startswith("tenfold.nn."):
         modules = sys.modules.get("tenfold.nn.modules")
         for home in vars(modules).values() if modules is not None else ():
