@@ -11,7 +11,7 @@ from ..ir.dtypes import BOOL, FLOAT, float32
 from ..ir.shapes import Layout, layout
 from ..ir.special import RELAYOUT
 from ..random import libm
-from ..trace.handle import layout_of, requires_grad
+from ..trace.handle import layout_of, requires_grad, translated
 from . import sleef
 from .autocast import lowered
 from .checks import tensor_function
@@ -57,19 +57,19 @@ def attention_weights(scores, mask, causal):
 # PyTorch's fused kernel, for so few queries and keys that its rounding can be followed.
 
 
+@translated
 def fits_few(query: Layout, key: Layout, value: Layout, mask, dropout_p: float) -> bool:
     """Whether attention is small, and one that PyTorch gives to its fused kernel."""
-    if query.dtype is not float32 or dropout_p or not query.ndim == key.ndim == value.ndim == 4:
+    if query.dtype is not float32 or dropout_p or query.ndim != 4 or key.ndim != 4 or value.ndim != 4:
         return False
-    width, source = query.shape[3], key.shape[2]
+    batch, heads, _, width = query.shape
+    source = key.shape[2]
+    if tuple(key.shape) != (batch, heads, source, width) or tuple(value.shape) != (batch, heads, source, width):
+        return False
+    if mask is not None and mask.ndim != 2 and mask.ndim != 4:
+        return False
     return (
-        query.shape[:2] == key.shape[:2] == value.shape[:2]
-        and key.shape[2:] == value.shape[2:]
-        and key.shape[3] == width
-        and 0 < source < FEW
-        and 0 < width < FEW
-        and 0 < query.numel * source <= SMALL
-        and (mask is None or mask.ndim in (2, 4))
+        source > 0 and source < FEW and width > 0 and width < FEW and query.numel > 0 and query.numel * source <= SMALL
     )
 
 
@@ -156,6 +156,7 @@ def few_keys_backward(g, query, key, value, mask, result, normaliser, causal, sc
 # --- checks -------------------------------------------------------------------------------------------------------
 
 
+@translated
 def _check(q: Layout, k: Layout, v: Layout, mask) -> None:
     name = "scaled_dot_product_attention"
     if not q.dtype is k.dtype is v.dtype:

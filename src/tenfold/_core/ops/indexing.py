@@ -14,7 +14,7 @@ from ..ir import dtypes
 from ..ir.arrays import Symbolic, writable, zeros
 from ..ir.shapes import Layout, broadcast_shapes, contiguous_strides, fastest_first, layout, size
 from ..trace.flush import array_of
-from ..trace.handle import Tensor, layout_of, tls
+from ..trace.handle import Tensor, layout_of, tls, translated
 from ..trace.walk import check_writable
 from ..trace.walk import view as new_view
 from .calling import meta_tensor
@@ -25,6 +25,7 @@ from .shape import select, slice_dim, view_strides
 # --- basic: a view ----------------------------------------------------------------------------------------------------
 
 
+@translated
 def slice_bounds(s: slice, n: int) -> tuple[int, int, int]:
     """First place, number of places and step of a slice of a dim of size n."""
     step = 1 if s.step is None else _int(s.step)
@@ -67,6 +68,7 @@ def out_of_bounds(i: int, d: int, n: int) -> IndexError:
     return IndexError(f"index {i} is out of bounds for dimension {d} with size {n}")
 
 
+@translated
 def basic_view(t: Tensor, items: tuple) -> Tensor | None:
     """The view that ints, slices, None and `...` ask for; None where there is anything else in the index.
 

@@ -14,13 +14,14 @@ from ..ir.operation import freeze
 from ..ir.shapes import Layout, contiguous_strides, dim_index, layout, size
 from ..ir.sizes import index, known
 from ..trace.flush import realise
-from ..trace.handle import Tensor, layout_of
+from ..trace.handle import Tensor, layout_of, translated
 from ..trace.walk import detach as _detach
 from ..trace.walk import place
 from ..trace.walk import view as new_view
 from .declare import function, primitive
 
 
+@translated
 def viewed(t: Tensor, how: str, args: tuple, make: Callable[[Layout], tuple]) -> Tensor:
     """The view of t that make(layout) -> (shape, strides, offset) describes; remembered by (how, args)."""
     lay = layout_of(t)
@@ -60,10 +61,18 @@ def _packed_view(t: Tensor, how: str, args: tuple, e: NotStrided):
     return own(t, *args)
 
 
+@translated
 def ints(args: tuple, name: str, what: str = "size") -> tuple[int, ...]:
     """Ints given one by one or as one sequence."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = args[0]
+    for n in args:
+        if type(n) is not int:
+            return _indices(args, name, what)
+    return tuple(args)
+
+
+def _indices(args, name: str, what: str) -> tuple[int, ...]:
     try:
         return tuple([index(n) for n in args])
     except TypeError:
@@ -468,6 +477,7 @@ def select(input, dim, index):
     return new_view(input, found, (i + n if i < 0 else i) * lay.strides[d], "Select")
 
 
+@translated
 def slice_dim(input: Tensor, d: int, start: int, count: int, step: int) -> Tensor:
     """A view of `count` places of dim d (not negative), from `start`, every `step`."""
     lay = layout_of(input)

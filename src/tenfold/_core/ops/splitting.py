@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import shape_text
 from ..ir.dtypes import int64
 from ..ir.shapes import dim_index
-from ..trace.handle import Tensor, layout_of
+from ..trace.handle import Tensor, layout_of, translated
 from .declare import function, publish
 from .shape import dim_or_axis, ints, slice_dim
 
@@ -21,6 +21,7 @@ def unbind(input, dim=0):
     return tuple([input.select(d, i) for i in range(lay.shape[d])])
 
 
+@translated
 def pieces(t: Tensor, d: int, sizes) -> tuple:
     """Views of so many places of dim d, one after the other."""
     out = []

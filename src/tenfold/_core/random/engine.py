@@ -19,6 +19,7 @@ DEFAULT_SEED = 67280421310721
 _WORDS = 624
 _STATE = 4 * (_WORDS + 1)  # bytes of NumPy's state
 _MASK32 = 0xFFFFFFFF
+_HALF = np.uint64(32)
 _MASK64 = 0xFFFFFFFFFFFFFFFF
 
 # The saved state, little-endian: the twister (seed, words left in the block, seeded flag, next word, one word per
@@ -107,7 +108,7 @@ class Engine:
     def random64(self, count: int) -> np.ndarray:
         """The next `count` pairs of words, as uint64: the first word of a pair is the high half."""
         words = self.raw(2 * count)
-        high = words[0::2] << np.uint64(32)
+        high = words[0::2] << _HALF
         high |= words[1::2]
         return high
 

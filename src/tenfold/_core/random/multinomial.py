@@ -60,15 +60,17 @@ def _race(engine: Engine, rows: np.ndarray, count: int, kind: DType) -> np.ndarr
 
     Source: Efraimidis and Spirakis 2006.
     """
-    if rows.size and not np.all(np.isfinite(rows) & (rows >= 0)):
-        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    if np.any(rows.sum(axis=-1, dtype=np.float64) == 0):
-        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    if rows.size:
+        most = rows.max(axis=-1)
+        if not (rows.min() >= 0 and most.max() < np.inf):  # NaN is neither
+            raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+        if most.min() == 0:
+            raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
     times = exponential(engine, rows.shape, kind.name)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         speed = round_to(rows.astype(kind.array, copy=False) / times, kind)
     if count == 1:
-        return speed.argmax(axis=-1).astype(np.int64)
+        return speed.argmax(axis=-1).astype(np.int64, copy=False)
     return np.ascontiguousarray(np.argsort(-speed, axis=-1, kind="stable")[:, :count])
 
 

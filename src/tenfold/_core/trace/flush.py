@@ -141,7 +141,12 @@ def flush(w: Walk) -> None:
     for b, nx in w.bundles:
         if not b.tidy:
             storages += [s for s, v in zip(b.storages, nx.outs) if s.val is not v or s.shared]
-    alive = [t for t, c in zip(keep, counts(keep)) if c > 0 and t._st is None and t._val.node.walk is w]
+    for t in w.cached:
+        t._val = None
+    t = None
+    w.cached.clear()
+    keep[:] = [t for t, c in zip(keep, counts(keep)) if c > 0]  # handles that are gone let go of their storages
+    alive = [t for t in keep if t._st is None and t._val.node.walk is w]
     dirty = [
         s
         for s, c in zip(storages, counts(storages))
