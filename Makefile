@@ -7,7 +7,7 @@ JOBS ?= 2
 PIP = -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python parity lint types docs bench bench-peers bench-record record clean
+.PHONY: help demo test test-python parity lint types docs bench bench-peers bench-record bench-compile record clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -72,6 +72,9 @@ docs: .venv/docs.stamp ## the course as pages in out/docs/, and the list of desi
 
 bench-record: .venv-parity/stamp ## Python time of recording, interleaved with PyTorch
 	.venv-parity/bin/python benchmarks/bench_record.py
+
+bench-compile: .venv/demo.stamp ## what torch.compile saves in tenfold: calls replayed, and not
+	.venv/bin/python benchmarks/bench_compile.py
 
 bench: .venv-parity/stamp ## ordinary programs, interleaved with PyTorch; writes docs/benchmarks.md
 	.venv-parity/bin/python benchmarks/bench.py $(BENCH)

@@ -1,4 +1,4 @@
-"""`torch.compile`, `torch.compiler` and `torch.jit`: PyTorch's calls, and the callable as it is."""
+"""`torch.compile`, `torch.compiler` and `torch.jit`: PyTorch's calls. What is replayed, and what not: test_replay.py."""
 
 import copy
 import pickle
@@ -37,13 +37,16 @@ class Net(nn.Module):
         {"disable": True},
     ],
 )
-def test_a_function_comes_back_as_it_is(arguments):
+def test_arguments_of_compile(arguments):
     def f(x):
+        """Adds one."""
         return x + 1
 
-    assert torch.compile(f, **arguments) is f
-    assert torch.compile(**arguments)(f) is f
-    assert torch.compiler.compile(f, **arguments) is f
+    for g in (torch.compile(f, **arguments), torch.compile(**arguments)(f), torch.compiler.compile(f, **arguments)):
+        assert (g is f) is arguments.get("disable", False)
+        assert g.__name__ == "f" and g.__doc__ == "Adds one." and getattr(g, "__wrapped__", f) is f
+        for k in range(3):
+            assert g(torch.full((2,), float(k))).tolist() == [k + 1, k + 1]
 
 
 def test_decorators():
@@ -139,8 +142,10 @@ def test_what_does_not_exist_is_refused():
         torch.compile(f, mode="default", options={})
     with pytest.raises(NotImplementedError, match="FX graph"):
         torch.compile(f, backend=lambda graph, inputs: graph)
-    with pytest.raises(TypeError, match="int"):
+    with pytest.raises(AssertionError, match=r"callable function is expected.*int"):
         torch.compile(3)
+    with pytest.raises(AssertionError, match="dynamic"):
+        torch.compile(f, dynamic="yes")
     with pytest.raises(RuntimeError, match="Model can't be None"):
         torch.compile()(None)
     with pytest.raises(TypeError):
@@ -153,7 +158,7 @@ def test_torch_compiler():
     def f(x):
         return x
 
-    assert c.disable(f) is f and c.disable(recursive=False)(f) is f
+    assert c.disable(f) is f and torch.compile(f) is f and c.disable(recursive=False)(f) is f
     assert c.allow_in_graph(f) is f and c.assume_constant_result(f) is f and c.nested_compile_region(f) is f
     assert not c.is_compiling() and not c.is_exporting() and not c.is_dynamo_compiling()
     assert c.list_backends() == ["cudagraphs", "inductor", "openxla", "tvm"]

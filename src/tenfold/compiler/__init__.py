@@ -1,6 +1,7 @@
-"""`torch.compile` and what belongs to it. Every program is compiled anyway: see `compile`."""
+"""`torch.compile` and what belongs to it. Programs are compiled in any case; this replays calls: see `compile`."""
 
-from .compiling import OptimizedModule, compile
+from .compiling import compile, reset
+from .optimized_module import OptimizedModule
 from .settings import (
     allow_in_graph,
     assume_constant_result,
@@ -13,7 +14,6 @@ from .settings import (
     list_backends,
     load_cache_artifacts,
     nested_compile_region,
-    reset,
     save_cache_artifacts,
     set_default_backend,
     set_stance,

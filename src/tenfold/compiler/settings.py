@@ -1,10 +1,13 @@
-"""Settings and marks of `torch.compiler`: accepted where they mean nothing here, refused where they would promise something."""
+"""Settings and marks of `torch.compiler`: what has no meaning here is accepted, and refused where it would promise something."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
-from contextlib import ContextDecorator
+from contextlib import ContextDecorator, suppress
 from typing import Any
+
+from .._core.trace.replay import COMPILED
 
 BACKENDS = ("cudagraphs", "inductor", "openxla", "tvm")
 OTHERS = ("eager", "aot_eager", "aot_eager_decomp_partition", "aot_ts", "ts", "onnxrt", "tensorrt")
@@ -46,10 +49,6 @@ def set_default_backend(backend: str | Callable | None) -> None:
     _default = backend or "inductor"
 
 
-def reset() -> None:
-    """Nothing to forget: what was compiled is found by what it computes."""
-
-
 def is_compiling() -> bool:
     """False: your Python is run, never read."""
     return False
@@ -65,19 +64,30 @@ def is_exporting() -> bool:
     return False
 
 
+def _marked(fn, mark: str):
+    """The function, with a mark for `compile`; what cannot be marked stays as it is."""
+    with suppress(AttributeError, TypeError):
+        setattr(getattr(fn, "__func__", fn), mark, True)
+    return fn
+
+
 def disable(fn: Callable | None = None, recursive: bool = True, *, reason: str | None = None) -> Any:
-    """Returns the function as it is, as does the decorator. `with torch.debug.eager():` computes every operation at once."""
-    return fn if fn is not None else lambda f: f
+    """Returns the function, or that of the decorator: what calls it is not replayed, and `compile` returns it as it is.
+    (`with torch.debug.eager():` computes every operation at once.)"""
+    return _marked(fn, "_torchdynamo_disable") if fn is not None else lambda f: _marked(f, "_torchdynamo_disable")
 
 
 def allow_in_graph(fn):
-    """Returns the function (or list of functions) as it is."""
+    """Returns the function (or list of functions): `compile` takes it to depend on nothing but its arguments, and to change
+    nothing."""
+    for f in fn if isinstance(fn, (list, tuple)) else (fn,):
+        _marked(f, "_tenfold_allowed")
     return fn
 
 
 def assume_constant_result(fn):
-    """Returns the function as it is; it is called every time."""
-    return fn
+    """Returns the function: `compile` takes its result to be the same at every call."""
+    return _marked(fn, "_tenfold_allowed")
 
 
 def nested_compile_region(fn: Callable | None = None, **options: Any) -> Any:
@@ -101,19 +111,47 @@ def cudagraph_mark_step_begin() -> None:
     """Nothing to mark: there are no CUDA graphs."""
 
 
+class _Stance(threading.local):
+    """What `set_stance` says, in this thread."""
+
+    name = "default"
+
+
+stance = _Stance()
+
+
 class set_stance(ContextDecorator):
-    """Accepted as a call, a context or a decorator; every stance means what tenfold does anyway."""
+    """What compiled functions do from here on in this thread, or, as a context or a decorator, until its end.
+
+    Args:
+        stance: "default"; "force_eager": call functions as they are; "eager_on_recompile": replay what is known, and
+            record nothing new; "fail_on_recompile": a new kind of call raises RuntimeError. Others are as "default".
+    """
 
     def __init__(self, stance: str = "default", *, skip_guard_eval_unsafe: bool = False, force_backend=None):
         if stance not in STANCES:
             raise RuntimeError(f"set_stance: {stance!r} is not one of {', '.join(STANCES)}")
         check_backend(force_backend)
+        self.stance = stance
+        self.before = _set_stance(stance)
+
+    def __call__(self, f):
+        _set_stance(self.before)  # as a decorator it says nothing yet
+        return super().__call__(f)
 
     def __enter__(self) -> set_stance:
+        self.before = _set_stance(self.stance) if stance.name != self.stance else self.before
         return self
 
     def __exit__(self, *error) -> None:
-        pass
+        _set_stance(self.before)
+
+
+def _set_stance(name: str) -> str:
+    before, stance.name = stance.name, name
+    for c in list(COMPILED):
+        c.last = None  # so that the next call asks
+    return before
 
 
 def save_cache_artifacts():

@@ -231,3 +231,40 @@ def test_at_the_end_of_a_process():
     first, _, row, *_ = done.stderr.splitlines()
     assert first.startswith("tenfold: 2 paths ran")
     assert re.search(r"\b9\b.*\b2\b.*compiled +<string>:3", row)
+
+
+def test_it_says_what_was_replayed_and_why_the_rest_was_not():
+    net = torch.compile(nn.Linear(3, 3))
+
+    @torch.compile
+    def shows(x):
+        return x * (1 if x.sum() > 0 else 2)
+
+    def f():
+        return shows(net(torch.ones(2, 3))).sum() + net(torch.ones(1, 3)).sum()
+
+    e = torch.explain(f)
+    text, page = str(e), e.html()
+    here = rf"{re.escape(os.path.basename(__file__))}:\d+"
+    assert re.search(r"torch\.compile\(Linear\): 2 replayed\n", text)
+    assert re.search(
+        rf"compile\([\w.<>]*shows\): 1 run in Python, because the value of a tensor is asked for at .*{here}", text
+    )
+    assert "torch.compile(Linear): 2 replayed" in page and "because the value of a tensor is asked for at" in page
+    lines = {o.name: o.line for p in e.paths for o in p.operations}
+    assert lines["mul"].text.startswith("return x * (1 if")  # in the compiled function
+    assert not e.others or e.calls > 8
+
+
+def test_operations_of_a_replayed_call_keep_their_lines():
+    @torch.compile
+    def f(x):
+        y = x * 2
+        return torch.tanh(y)
+
+    e = torch.explain(lambda: f(torch.ones(3)))
+    (path,) = e.paths
+    assert {o.name: o.line.text for o in path.operations if o.name in ("mul", "tanh")} == {
+        "mul": "y = x * 2", "tanh": "return torch.tanh(y)",
+    }  # fmt: skip
+    assert e.compiled[0][1:3] == (1, 0)

@@ -21,12 +21,14 @@ class Explanation:
     name     of the function
     calls    how often it was called
     paths    of the last call, in order
-    others   how often other paths were visited, which the last call did not take"""
+    others   how often other paths were visited, which the last call did not take
+    compiled what became of functions under `torch.compile` in the last call: (name, calls replayed, called, why)"""
 
     name: str
     calls: int
     paths: list[Path]
     others: list[int] = field(default_factory=list)
+    compiled: list[tuple[str, int, int, str | None]] = field(default_factory=list)
 
     def text(self, loops: bool = True) -> str:
         """The explanation as text; `loops`: with the text of each kernel."""
@@ -150,6 +152,9 @@ def heading(e: Explanation) -> list[str]:
     if e.others:
         visits = "once" if set(e.others) == {1} else f"{', '.join(map(str, e.others))} times"
         out.append(f"{plural(len(e.others), 'other path')} in earlier calls, visited {visits}")
+    for name, replayed, called, why in e.compiled:
+        done = [f"{n} {word}" for n, word in ((replayed, "replayed"), (called, "run in Python")) if n]
+        out.append(f"torch.compile({name}): {', '.join(done)}" + (f", because {why}" if called and why else ""))
     return out
 
 

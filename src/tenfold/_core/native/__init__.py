@@ -6,10 +6,22 @@ imports is the translation; `api.py` what translated code calls; `objects.py` ho
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from .. import config
 
 _begun = False
+_python: dict[int, Any] = {}  # id of a translated function or method -> the Python function that it is
+
+
+def python_of(x: Any) -> Any:
+    """The Python function that a built-in function or method is the translation of; None for all others."""
+    return _python.get(id(x))
+
+
+def remember(x: Any, python: Any) -> None:
+    """Says what x, which lives as long as the process, is the translation of."""
+    _python[id(x)] = python
 
 
 def begin() -> None:

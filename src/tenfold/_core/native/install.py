@@ -20,9 +20,9 @@ from ..ir import operation, special
 from ..ir.operation import Spec
 from ..ir.shapes import Layout
 from ..ops import calling, declare
-from ..trace import bundle, control, flush, handle, walk
+from ..trace import bundle, control, flush, guards, handle, replay, walk
 from ..trace.handle import Node, Storage, Tensor, Value, Walk
-from . import api, objects
+from . import api, objects, remember
 from .entries import built_in, entry, keep, method, method_entry, original
 from .translate import translated
 from .unit import Hints, Unit, Untranslatable
@@ -39,7 +39,7 @@ HELD = {
 NUMBERS = "k nscal nin nleaf depth flushes edges misses nodes _off off size numel ndim extent hold visits".split()
 CLASSES = (
     Tensor, Storage, Value, Node, Walk, Layout, Spec, flush.Plan, flush.Asked, bundle.Bundle, bundle.Gradients, calling.Results,
-    flush.History,
+    flush.History, guards.Guards, replay.Entry, replay.Compiled, replay.Path, replay.Place,
 )  # fmt: skip
 
 FUNCTIONS: list[Any] = [
@@ -54,6 +54,7 @@ FUNCTIONS: list[Any] = [
     bundle.enter_all, bundle.same, bundle.grad_of, bundle.receive, bundle._takes, bundle.interned,
     declare.assign, declare.lend, declare.overwrite, control.end_walk, reverse.backward, reverse.check_scalar,
     operation.spec_of, operation.freeze, special.flatten, special.strided,
+    guards.unchanged, guards.same_items, guards.same_tensors, replay.call, replay.matches, replay.replay,
 ]  # fmt: skip
 METHODS: list[tuple[type, str]] = [
     (Storage, "__init__"), (Value, "__init__"), (Node, "__init__"), (flush.Asked, "__init__"), (calling.Results, "__init__"), (flush.History, "__init__"), (Tensor, "item"), (Tensor, "tolist"),
@@ -114,6 +115,8 @@ def linked(unit: Unit, methods: Sequence[tuple[type, str]] = ()) -> dict[Any, An
     }
     for k, (cls, name) in enumerate(texts):
         made[cls, name] = method(cls, vars(cls)[name], found[f"m_{k}"])
+    for key, x in made.items():
+        remember(x, vars(key[0])[key[1]] if isinstance(key, tuple) else key)
     made["forget_walk"] = built_in("forget_walk", found["forget_walk"], ())
     return made
 

@@ -14,7 +14,7 @@ from ..ir.arrays import Symbolic
 from ..ir.dtypes import dtype, encode, get_default_dtype, of_number, promote
 from ..ir.shapes import Size, layout, result_strides, size
 from ..ir.special import RELAYOUT, convert
-from ..trace.handle import Storage, Tensor, layout_of, placed
+from ..trace.handle import Storage, Tensor, layout_of, placed, tls
 from .calling import meta_tensor
 from .declare import function, primitive, store_out
 from .devices import device_name
@@ -29,7 +29,11 @@ def from_array(array: np.ndarray, d: dtype, device: str = "cpu") -> Tensor:
         return meta_tensor(lay)
     st = Storage(array.reshape(-1))
     st.name = d.name
-    return placed(st, lay)
+    t = placed(st, lay)
+    level = tls.walk.level
+    if level is not None:
+        level.made(t)
+    return t
 
 
 class _Kinds:

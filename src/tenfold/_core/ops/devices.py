@@ -58,11 +58,11 @@ class device:
         return (_device, (self.type, self.index) if self.index is not None else (self.type,))
 
     def __enter__(self):
-        _default.append(self)
+        defaults.append(self)
         return self
 
     def __exit__(self, *error):
-        _default.pop()
+        defaults.pop()
 
 
 def _device(*args) -> device:
@@ -75,13 +75,13 @@ publish(device, "device", "torch")
 
 CPU = device("cpu")
 META = device("meta")
-_default: list[device] = [CPU]
+defaults: list[device] = [CPU]
 
 
 def device_name(d) -> str:
     """`cpu` or `meta`; RuntimeError for devices that tenfold has no backend for."""
     if d is None:
-        d = _default[-1]
+        d = defaults[-1]
         if d is CPU:
             return "cpu"
     if isinstance(d, int) and not isinstance(d, bool):
@@ -116,12 +116,12 @@ def set_default_device(device) -> None:
     """Sets where new tensors are made where no device is given; None: the CPU."""
     d = CPU if device is None else as_device(device)
     device_name(d)
-    _default[0] = d
+    defaults[0] = d
 
 
 def get_default_device() -> device:
     """Where new tensors are made where no device is given."""
-    return _default[-1]
+    return defaults[-1]
 
 
 publish(set_default_device, "set_default_device", "torch")

@@ -105,6 +105,9 @@ class Level:
             return st.val.node.walk is self.walk
         return type(st.mem) is Memory and st.mem.level is self or st.mem is None and st.error is not None
 
+    def made(self, t: Tensor) -> None:
+        """A tensor has been made from data in here: it enters like one from outside."""
+
     # --- what enters --------------------------------------------------------------------------------------------------
 
     def argument(self, t: Tensor, batched: bool) -> Tensor:

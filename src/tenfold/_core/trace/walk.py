@@ -142,7 +142,7 @@ _own_globals: dict[int, bool] = {}  # id of a module's globals -> whether it is 
 
 def user_line(w: Walk | None = None) -> tuple | None:
     """Where the program calls tenfold: (code, position in it); `line_text` finds the line."""
-    if w is not None and w.body:
+    if w is not None and w.body and w.level is None:
         return None
     f = sys._getframe(1)
     while f is not None:

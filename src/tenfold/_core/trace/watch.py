@@ -18,6 +18,7 @@ from ..compiler.explain_text import Explanation, Total, short
 from .control import end_walk
 from .flush import trim
 from .handle import Walk, tls
+from .replay import COMPILED
 from .walk import user_line
 
 MOST_PATHS = 2000  # that are counted for the end of a process
@@ -130,6 +131,7 @@ def _explain(f: Callable, args: tuple, kwargs: dict) -> Explanation:
         del f_result
         if all([is_settled(p) for p in seen.call]):
             break
+    before = {c: (c.replays, c.calls) for c in list(COMPILED)}
     with running(seen.measure):
         f_result = f(*args, **kwargs)  # noqa: F841  what is still referenced belongs to the path
         seen.after = True
@@ -138,9 +140,13 @@ def _explain(f: Callable, args: tuple, kwargs: dict) -> Explanation:
     for plan, path in seen.paths.items():
         path.visits = seen.visits[plan]
     others = {p: n for p, n in seen.visits.items() if p not in seen.paths}
-    return Explanation(
-        getattr(f, "__name__", type(f).__name__), calls, list(seen.paths.values()), sorted(others.values())
-    )
+    compiled = []
+    for c, (replays, plain) in before.items():
+        replays, plain = c.replays - replays, c.calls - plain
+        if replays or plain:
+            compiled.append((c.name, replays, plain, c.reason))
+    name = getattr(f, "__name__", type(f).__name__)
+    return Explanation(name, calls, list(seen.paths.values()), sorted(others.values()), sorted(compiled))
 
 
 class _Totals:
