@@ -351,3 +351,19 @@ def test_state_dict_hooks():
     optimizer.register_load_state_dict_pre_hook(lambda o, d: calls.append("first"), prepend=True)
     optimizer.load_state_dict(state)
     assert calls == ["before", "first", "loading", "loaded"]
+
+
+def test_a_group_whose_state_numpy_shares_does_not_keep_the_next_from_its_gradients():
+    def run(shared):
+        p, q = parameter(1.0, 2.0), parameter(3.0, 4.0)
+        optimizer = torch.optim.Adam([{"params": [p]}, {"params": [q], "lr": 0.1}], lr=0.01)
+        kept = None
+        for step in range(6):
+            optimizer.zero_grad()
+            (p * q).pow(2).sum().backward()
+            optimizer.step()
+            if shared and step == 2:
+                kept = optimizer.state[p]["exp_avg"].numpy()  # a write to it ends the walk
+        return p.tolist(), q.tolist(), kept is not None and kept.tolist() == optimizer.state[p]["exp_avg"].tolist()
+
+    assert run(True) == (*run(False)[:2], True)

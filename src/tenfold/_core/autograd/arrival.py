@@ -44,7 +44,8 @@ def deliver(target, g: Tensor, pending: dict, w: Walk) -> None:
         g = shaped(g, history.graph.lays[number])
         at[number] = ACCUMULATE.call(at[number], g) if number in at else g
         return
-    accumulate(target, g, w)
+    if target._leaf is target:  # it may have ceased to require grad
+        accumulate(target, g, w)
 
 
 def shaped(g: Tensor, lay: Layout) -> Tensor:

@@ -17,7 +17,7 @@ from ..trace.bundle import receive
 from ..trace.flush import flush
 from ..trace.handle import Node, Tensor, Value, Walk, fresh, translated
 from ..trace.walk import resolve, special
-from .arrival import USED, accumulate, added, fitting, gradient_layout, run_hooks
+from .arrival import USED, added, deliver, fitting, gradient_layout, run_hooks
 
 
 @translated
@@ -267,7 +267,7 @@ class Passage:
             if receive(arrival, w):
                 return
         for leaf, g, _, _ in later:
-            accumulate(leaf, g, w)
+            deliver(leaf, g, {}, w)
 
 
 def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:

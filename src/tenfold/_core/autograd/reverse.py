@@ -372,9 +372,10 @@ def _arrive(target, g: Tensor, pending: dict, sink: _Sink | None, w: Walk) -> No
     if type(target) is tuple:
         deliver(target, g, pending, w)
         return
-    if target._leaf is not target:  # it came from outside of a vmap, where its history goes on
-        flush_home(target)
-        _seed(target, g, pending, sink, w)
+    if target._leaf is not target:
+        if requires_grad(target):  # it came from outside of a vmap, where its history goes on
+            flush_home(target)
+            _seed(target, g, pending, sink, w)
         return
     if sink is None:
         accumulate(target, g, w)

@@ -261,6 +261,7 @@ def requires_grad_(self, requires_grad: bool = True):
             _own_leaf(self)
     else:
         self._leaf = None
+        release(self)
     return self
 
 

@@ -234,6 +234,13 @@ class Gradients:
             else:
                 t._grad = None if values is None else fresh(values[k], self.walk)
 
+    def singly(self) -> list[Tensor | None]:
+        """The gradients as tensors."""
+        owners = [owner() for owner in self.owners]
+        if self.whole:
+            self.release()
+        return [None if t is None else grad_of(t) for t in owners]
+
     def lend(self, w: Walk) -> bool:
         """Lets the values be used as a list (see Bundle.lend). False: there are none, or single tensors have them."""
         if not self.whole or self.gone:
@@ -298,13 +305,13 @@ def _in_bundles(nx: Node, w: Walk) -> tuple:
 
 
 def _takes(bundle: Bundle) -> bool:
-    """Whether no tensor of it has a gradient yet, nor hooks that wait for one."""
+    """Whether all of them still are leaves, and none has a gradient yet, nor hooks that wait for one."""
     g = bundle.grads
     if g is not None and g.whole:
         return g.is_none()
     for t in bundle:
         old = getattr(t, "_grad", None)
-        if old is not None and not (type(old) is Gradients and old.is_none()):
+        if t._leaf is not t or old is not None and not (type(old) is Gradients and old.is_none()):
             return False
         if getattr(t, "_hooks", None) is not None or getattr(t, "_after_hooks", None) is not None:
             return False

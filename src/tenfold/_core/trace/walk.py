@@ -242,9 +242,10 @@ def resolve(t: Tensor, w: Walk) -> Value:
         live = leaf is t if whole and st.hist is None else False
         enter(st, lay if whole else None, w, t if live and not t._det else None)
     v = st.val
+    apart = t._det or v.leaf and (leaf is None or leaf_of(v, w) is not t)  # its history is not the handle's
     if v.lay is not lay:
         v = read(v, lay, t._off, st.mem is not None, w)
-    if v.rg and (t._det or leaf is t and not v.leaf):
+    if v.rg and (apart or leaf is t and not v.leaf):
         v = edge(w, STOP, (v,), ONE, ONE).out
     if leaf is t and not v.rg and not t._det:
         v = leaf_edge(t, v, w)
@@ -264,6 +265,12 @@ def _around(leaf: Tensor, w: Walk) -> Value:
     nx = edge(w, WRITE, (st.val, v, NUMBER[int]), static, static, nscal=1)
     w.scalars[nx.k] = leaf._off
     return nx.out
+
+
+def leaf_of(v: Value, w: Walk) -> Tensor:
+    """The tensor whose value as a leaf it is: perhaps it has ceased to be one since, or shares its storage with others."""
+    n = v.node
+    return w.leaves[n.nleaf - len(n.outs) + v.k]
 
 
 def leaf_edge(t: Tensor, v: Value, w: Walk) -> Value:
@@ -496,6 +503,8 @@ def write(t: Tensor, v: Value, w: Walk) -> None:
     old = st.val
     if old is None and (not whole or st.hist is not None or v.lay is not lay):
         old = enter(st, lay if whole else None, w, None)
+    if old is not None and old.leaf and (t._det or t._leaf is None):  # a leaf's history is its own
+        old = edge(w, STOP, (old,), ONE, ONE).out
     if t._det and v.rg:
         v = edge(w, STOP, (v,), ONE, ONE).out
     # it goes on requiring grad, and the leaves that it came from get zeros, though nothing flows
