@@ -256,7 +256,8 @@ HOW_TO_READ = """## How to read this
   the workload (1e-5 unless it says why not) fails.
 - **First step**, **to the 20th step** and **peak memory** are of a fresh process. "Cold" starts with an empty folder of
   compiled kernels, "warm" with what the last process left there. The time to the 20th step runs from the start of the
-  process, imports and building the model included; the first step begins when the weights have been computed.
+  process, imports (from byte code, as of installed packages) and building the model included; the first step begins when
+  the weights have been computed.
 - **torch.compile** is how many times faster than eager PyTorch it makes the same step, measured in a process of its own,
   and how long its first step takes with an empty cache.
 - **JAX and tinygrad** run equivalents written by hand ([benchmarks/peers.py](../benchmarks/peers.py)) from the same
