@@ -96,28 +96,40 @@ class LBFGS(Optimizer):
         if grad.abs().max() <= group["tolerance_grad"]:
             return first_loss
         memory = {name: state.get(name) for name in _HISTORY}
+        ahead: Ahead | None = None  # what the next iteration begins with, computed with what this one reads
         for iteration in range(1, group["max_iter"] + 1):
             state["n_iter"] += 1
             if state["n_iter"] == 1:
                 memory.update(d=-grad, old_dirs=[], old_stps=[], ro=[], H_diag=1)
                 length: Any = min(1.0, 1.0 / grad.abs().sum()) * lr
+                slope = grad.dot(memory["d"])
+                uphill = slope > -group["tolerance_change"]
             else:
-                self._remember(memory, grad, group["history_size"])
-                memory["d"] = self._direction(memory, grad, state, group["history_size"])
+                if ahead is None:
+                    ahead = self._look_ahead(memory, grad, group)
+                if not ahead.curved:  # the last step says nothing of the curvature, and is not remembered
+                    ahead = self._toward(memory, grad, group, ahead.curved)
+                memory, slope, uphill = ahead.memory, ahead.slope, ahead.uphill
+                alphas = ahead.alphas
+                state.setdefault("al", [None] * group["history_size"])[: len(alphas)] = alphas
                 length = lr
+            ahead = None
             memory.update(prev_flat_grad=grad.clone(), prev_loss=loss, t=length)
             d = memory["d"]
-            slope = grad.dot(d)
-            if slope > -group["tolerance_change"]:
+            if uphill:
                 break
             flat = False
+            still = (d * length).abs().max() <= group["tolerance_change"]
             if group["line_search_fn"] is None:
                 self._move(d, length)
                 calls = 0
                 if iteration != group["max_iter"]:  # nobody needs the loss after the last step
-                    loss = float(_with_gradients(closure))
+                    now = _with_gradients(closure)
                     grad = self._flat_grad()
-                    flat = bool(grad.abs().max() <= group["tolerance_grad"])
+                    small = grad.abs().max() <= group["tolerance_grad"]
+                    ahead = self._look_ahead(memory, grad, group)
+                    loss = float(now)
+                    flat = bool(small)
                     calls = 1
             else:
                 loss, grad, length, calls = self._line_search(
@@ -126,11 +138,10 @@ class LBFGS(Optimizer):
                 memory["t"] = length
                 self._move(d, length)
                 flat = bool(grad.abs().max() <= group["tolerance_grad"])
+                still = (d * length).abs().max() <= group["tolerance_change"]
             evaluations += calls
             state["func_evals"] += calls
-            if evaluations >= group["max_eval"] or flat:
-                break
-            if (d * length).abs().max() <= group["tolerance_change"]:
+            if evaluations >= group["max_eval"] or flat or still:
                 break
             if abs(loss - memory["prev_loss"]) < group["tolerance_change"]:
                 break
@@ -139,28 +150,22 @@ class LBFGS(Optimizer):
 
     # --- the direction ------------------------------------------------------------------------------------
 
-    def _remember(self, memory: dict[str, Any], grad: Tensor, history_size: int) -> None:
-        """Add the last step and the change of gradient that it brought, where the curvature is positive."""
+    def _look_ahead(self, memory: dict[str, Any], grad: Tensor, group: dict) -> Ahead:
+        """What the next iteration begins with, if it remembers the last step. Nothing is read here: all of it is computed
+        together with the first value that is read afterwards."""
         change = grad - memory["prev_flat_grad"]
         step = memory["d"] * memory["t"]
         curvature = change.dot(step)
-        if not curvature > 1e-10:
-            return
-        if len(memory["old_dirs"]) == history_size:
-            for name in ("old_dirs", "old_stps", "ro"):
-                memory[name].pop(0)
-        memory["old_dirs"].append(change)
-        memory["old_stps"].append(step)
-        memory["ro"].append(1.0 / curvature)
-        memory["H_diag"] = curvature / change.dot(change)
+        added = {"old_dirs": change, "old_stps": step, "ro": 1.0 / curvature}
+        longer = {name: [*memory[name], value][-group["history_size"] :] for name, value in added.items()}
+        remembering = {**memory, **longer, "H_diag": curvature / change.dot(change)}
+        return self._toward(remembering, grad, group, curvature > 1e-10)
 
-    def _direction(self, memory: dict[str, Any], grad: Tensor, state: dict, history_size: int) -> Tensor:
+    def _toward(self, memory: dict[str, Any], grad: Tensor, group: dict, curved: Any) -> Ahead:
         """Minus the estimated inverse of the second derivatives, times the gradient (the two-loop recursion)."""
-        if "al" not in state:
-            state["al"] = [None] * history_size
         d, alphas = two_loops(grad, memory["old_dirs"], memory["old_stps"], memory["ro"], memory["H_diag"])
-        state["al"][: len(alphas)] = alphas
-        return d
+        slope = grad.dot(d)
+        return Ahead({**memory, "d": d}, list(alphas), slope, slope > -group["tolerance_change"], curved)
 
     # --- along a line -------------------------------------------------------------------------------------
 
@@ -203,6 +208,18 @@ class LBFGS(Optimizer):
             end = begin + real.numel()
             real.add_(d[begin:end].reshape(real.shape), alpha=length)
             begin = end
+
+
+@dataclass
+class Ahead:
+    """What an iteration begins with: the history and the direction in it, the factors of the recursion's first loop, the
+    loss's slope that way, whether that leads nowhere, and whether the last step had a positive curvature."""
+
+    memory: dict[str, Any]
+    alphas: list
+    slope: Tensor
+    uphill: Tensor
+    curved: Tensor
 
 
 @torch.composite(data=("scale",))
