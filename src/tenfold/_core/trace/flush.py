@@ -82,7 +82,7 @@ class Plan:
         self.numbers = [self.past.number.get(i, -1) for i in self.ids] if self.past is not None else []
         self.program = Program(graph, [*self.ids, *(self.past.saved if self.past is not None else ())])
         self.donors = replaced(self.ids, key, old) if old else {}
-        self.cache: dict | None = None
+        self.cache: tuple | None = None  # of a recorder that computes nothing
         self.visits = 0
         self.pending: Any = None  # the compiled program that is to come
         self.machine: Any = None  # the compiled program
@@ -90,17 +90,19 @@ class Plan:
     def run(self, w: Walk) -> tuple[list, list[int] | None]:
         """The values that are asked for, then those that a later backward needs: by the interpreter, and from a fixed visit
         on by the compiled program. And which of them may be memory that is not their own; None where all may be."""
-        if w.runner is None:
-            if self.visits < config.COMPILE_AT:
-                self.visit(w)
-            if self.machine is not None:
-                try:
-                    return self.machine.values(w.inputs, w.scalars), self.machine.odd
-                except Fallback:  # the interpreter says what is wrong, and where
-                    engine.put_back()
-            env = self.program.run(w.inputs, w.scalars)
-        else:
-            env = w.runner(self, w)
+        if w.runner is not None:
+            return w.runner(self, w)
+        if self.visits < config.COMPILE_AT:
+            self.visit(w)
+        if self.machine is not None:
+            try:
+                return self.machine.values(w.inputs, w.scalars), self.machine.odd
+            except Fallback:  # the interpreter says what is wrong, and where
+                engine.put_back()
+        return self.told(self.program.run(w.inputs, w.scalars))
+
+    def told(self, env: dict) -> tuple[list, None]:
+        """What `run` gives, from values by number."""
         return [env[i] for i in self.program.results], None
 
     def visit(self, w: Walk) -> None:
@@ -414,11 +416,10 @@ def make_own(values: list, unsure: list[int] | None, asked: Asked, w: Walk, end:
         return
     rest: list[int] = []
     if unsure is None:
-        alone = 0 if not w.record_only else 1 << 30
         rest = [
             k
             for k, (m, c) in enumerate(zip(values, counts(values)))
-            if c > alone or type(m) is not ndarray or m.base is not None or m.ndim > 1 and not m.flags.c_contiguous
+            if c > 0 or type(m) is not ndarray or m.base is not None or m.ndim > 1 and not m.flags.c_contiguous
         ]
     elif unsure:
         rest = [k for k in unsure if k < len(values)]
@@ -435,8 +436,6 @@ def make_own(values: list, unsure: list[int] | None, asked: Asked, w: Walk, end:
 
 def owners(w: Walk, end: Node) -> set[int]:
     """The arrays whose memory the inputs are, by id."""
-    if w.record_only:  # results are given again and again
-        return set()
     return {id(_owner(m)) for m in w.inputs[: end.nin] if type(m) is ndarray}
 
 

@@ -211,7 +211,7 @@ class Walk:
 
     __slots__ = (
         "at", "roots", "keep", "storages", "cached", "scalars", "inputs", "leaves", "eager", "body", "nodes", "flushes", "hits",
-        "misses", "planned", "edges", "inference", "hooked", "running", "hold", "record_only", "runner", "bundles",
+        "misses", "planned", "edges", "inference", "hooked", "running", "hold", "runner", "bundles",
         "lent", "writes", "grads", "level", "ending", "arriving",
     )  # fmt: skip
 
@@ -233,8 +233,7 @@ class Walk:
         self.eager = config.EAGER and not body
         self.inference = False
         self.running = False
-        self.record_only = False
-        self.runner: Any = None  # who runs programs instead: runner(plan, walk) gives the values (watch.py)
+        self.runner: Any = None  # who runs programs instead: runner(plan, walk) gives what Plan.run does (watch.py)
         self.hold = 0  # > 0: no flush on its own account
         self.level: Any = None  # the vmap that it is the inside of (level.py)
         self.arriving: Any = (

@@ -145,13 +145,13 @@ class Level:
 
     # --- what is run, and what comes out ------------------------------------------------------------------------------
 
-    def run(self, plan, w: Walk) -> dict:
+    def run(self, plan, w: Walk) -> tuple:
         """The values that a plan asks for (the runner of the walk in here)."""
         w.flushes = max(w.flushes, self.outer.flushes + 1)  # histories in here are younger than those outside
         with self.outside():
             env = follow(plan.graph, plan.program.results, w.inputs, w.scalars, self)
         self.captured.clear()
-        return env
+        return plan.told(env)
 
     def flush(self) -> None:
         """Ends the walk in here; what was written in place into an argument is written into the tensor outside."""

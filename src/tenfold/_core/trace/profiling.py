@@ -81,7 +81,7 @@ class Recorder:
 
     # --- programs ------------------------------------------------------------------------------------------------------
 
-    def run(self, plan, w: Walk) -> dict:
+    def run(self, plan, w: Walk) -> tuple:
         if not is_settled(plan):
             begin = perf_counter_ns()
             plan.visit(w)
@@ -99,7 +99,7 @@ class Recorder:
             env = found.run.run(w.inputs, w.scalars)
             if self.recording:
                 self._interpreted(found, begin, perf_counter_ns())
-            return env
+            return plan.told(env)
         try:
             env = found.run.run(w.inputs, w.scalars)
         except Fallback:  # the interpreter says what is wrong, and where
@@ -107,7 +107,7 @@ class Recorder:
             return as_usual(plan, w)
         if self.recording:
             self._compiled(found, begin, perf_counter_ns())
-        return env
+        return plan.told(env)
 
     def _prepared(self, plan, w: Walk) -> _Known:
         end, graph = w.at, plan.graph

@@ -1,6 +1,6 @@
 """Looking at programs while they run: who runs them instead of `Plan.run`, and what `tenfold.explain` collects.
 
-A runner is a function (plan, walk) that gives the values of a path, by number. While there is one, the first visit of a
+A runner is a function (plan, walk) that gives what `Plan.run` does. While there is one, the first visit of a
 path is planned too, so that the runner sees every walk."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST_CALLS = 12  # of a function whose paths keep changing
 
 
 @contextmanager
-def running(runner: Callable[[Any, Walk], dict] | None) -> Iterator[None]:
+def running(runner: Callable[[Any, Walk], tuple] | None) -> Iterator[None]:
     """This thread's programs are run by that function."""
     w = tls.walk
     before = w.runner
@@ -37,10 +37,10 @@ def running(runner: Callable[[Any, Walk], dict] | None) -> Iterator[None]:
         w.runner = before
 
 
-def as_usual(plan, w: Walk) -> dict:
+def as_usual(plan, w: Walk) -> tuple:
     """What happens without a runner."""
     with running(None):
-        return dict(zip(plan.program.results, plan.run(w)[0]))
+        return plan.run(w)
 
 
 @contextmanager
@@ -80,11 +80,11 @@ class _Seen:
         self.visits[plan] = self.visits.get(plan, 0) + 1
         self.call.append(plan)
 
-    def run(self, plan, w: Walk) -> dict:
+    def run(self, plan, w: Walk) -> tuple:
         self.count(plan, w)
         return as_usual(plan, w)
 
-    def measure(self, plan, w: Walk) -> dict:
+    def measure(self, plan, w: Walk) -> tuple:
         if plan in self.paths:  # measured before in this call
             return self.run(plan, w)
         self.count(plan, w)
@@ -97,7 +97,7 @@ class _Seen:
         if not is_settled(plan):
             path.why = f"compiled from visit {config.COMPILE_AT} on, and this was visit {self.visits[plan]}"
         self.paths[plan] = path
-        return env
+        return plan.told(env)
 
 
 def explain(f: Callable, *args, **kwargs) -> Explanation:
