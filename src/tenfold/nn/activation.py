@@ -96,6 +96,7 @@ class ReLU(_Inplace):
         inplace: write into the input. Default False.
     """
 
+    @tenfold.translated
     def forward(self, input: Tensor) -> Tensor:
         """(*) to (*)."""
         return F.relu(input, self.inplace)
@@ -122,6 +123,7 @@ class SiLU(_Inplace):
     Source: Elfwing et al. 2017, Sigmoid-weighted linear units.
     """
 
+    @tenfold.translated
     def forward(self, input: Tensor) -> Tensor:
         """(*) to (*)."""
         return F.silu(input, self.inplace)
@@ -320,6 +322,7 @@ class ReLU6(Hardtanh):
 class Sigmoid(Module):
     """``1 / (1 + exp(-x))``."""
 
+    @tenfold.translated
     def forward(self, input: Tensor) -> Tensor:
         """(*) to (*)."""
         return tenfold.sigmoid(input)
@@ -328,6 +331,7 @@ class Sigmoid(Module):
 class Tanh(Module):
     """``tanh(x)``."""
 
+    @tenfold.translated
     def forward(self, input: Tensor) -> Tensor:
         """(*) to (*)."""
         return tenfold.tanh(input)
@@ -428,6 +432,7 @@ class GELU(Module):
         super().__init__()
         self.approximate = approximate
 
+    @tenfold.translated
     def forward(self, input: Tensor) -> Tensor:
         """(*) to (*)."""
         return F.gelu(input, approximate=self.approximate)

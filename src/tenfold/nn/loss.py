@@ -73,6 +73,7 @@ class MSELoss(_Loss):
         reduction: "mean", "sum" or "none". Default "mean".
     """
 
+    @tenfold.translated
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Both (*), to a scalar or (*)."""
         return F.mse_loss(input, target, reduction=self.reduction)
@@ -177,6 +178,7 @@ class CrossEntropyLoss(_WeightedLoss):
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
+    @tenfold.translated
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores (N, C, *), and classes (N, *) or probabilities (N, C, *), to a scalar or (N, *)."""
         return F.cross_entropy(
@@ -287,6 +289,7 @@ class BCELoss(_WeightedLoss):
         reduction: "mean", "sum" or "none". Default "mean".
     """
 
+    @tenfold.translated
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Probabilities and targets in [0, 1], both (*), to a scalar or (*)."""
         return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
@@ -313,6 +316,7 @@ class BCEWithLogitsLoss(_Loss):
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)
 
+    @tenfold.translated
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores and targets in [0, 1], both (*), to a scalar or (*)."""
         return F.binary_cross_entropy_with_logits(

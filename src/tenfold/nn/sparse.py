@@ -93,6 +93,7 @@ class Embedding(_Table):
         self._set_weight(_weight, not _freeze, device, dtype)
         self.sparse = sparse
 
+    @tenfold.translated
     def forward(self, input: Tensor) -> Tensor:
         """Numbers (*) to vectors (*, D)."""
         return F.embedding(

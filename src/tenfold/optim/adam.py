@@ -11,6 +11,7 @@ from tenfold.optim.optimizer import Optimizer, ParamsT, check, check_betas, chec
 __all__ = ["Adam"]
 
 
+@torch.translated
 def near_end(weight):
     """(share, light) for `toward`: the weight, or what is left of it where it is the larger part."""
     return (weight, True) if weight < 0.5 else (1 - weight, False)

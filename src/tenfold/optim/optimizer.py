@@ -186,7 +186,7 @@ class Optimizer:
         if closure is not None:
             loss = torch.enable_grad()(closure)()
         before = torch.is_grad_enabled()
-        torch.set_grad_enabled(self.defaults.get("differentiable", False))
+        torch.set_mode(bool(self.defaults.get("differentiable")))
         try:
             if not self._plans_fit():
                 self._make_plans()
@@ -204,7 +204,7 @@ class Optimizer:
             try:
                 torch.end_walk()  # before anybody reads what was written in bundles
             finally:
-                torch.set_grad_enabled(before)
+                torch.set_mode(before)
         return loss
 
     @torch.translated

@@ -151,3 +151,17 @@ def test_a_replaced_operator_is_used(installed, monkeypatch):
 
     monkeypatch.setattr(torch.Tensor, "__add__", lambda a, b: "replaced")
     assert torch.ones(1) + 1 == "replaced"
+
+
+def test_a_replaced_function_of_a_module_is_used(installed, monkeypatch):
+    import tenfold as torch
+
+    nn, x = torch.nn, torch.ones(3, 4)
+    linear, calls, layer = nn.functional.linear, [], nn.Linear(4, 2)
+    expected = layer(x).tolist()
+    monkeypatch.setattr(nn.functional, "linear", lambda *args: (calls.append(len(args)), linear(*args))[1])
+    assert layer(x).tolist() == expected
+    assert calls == [3]
+    monkeypatch.undo()
+    assert layer(x).tolist() == expected
+    assert calls == [3]

@@ -11,6 +11,8 @@ from .loops import Loops
 from .unit import Native, Untranslatable
 from .writer import Got
 
+OURS = __name__.partition(".")[0]
+
 
 class Calls(Loops):
     """What calls."""
@@ -26,7 +28,8 @@ class Calls(Loops):
         if any(isinstance(a, ast.Starred) for a in n.args) or any(k.arg is None for k in n.keywords):
             return self.spread(n)
         if isinstance(n.func, ast.Attribute):
-            return self.method(n, n.func)
+            native = self.of_a_module(n, n.func)
+            return self.method(n, n.func) if native is None else self.while_there(native, n, n.func)
         f = self.object(n.func)
         f = f if f.stable else self.own(f)
         values, names = self.arguments(n)
@@ -81,6 +84,21 @@ class Calls(Loops):
                 return self.direct(native, n)
         return None
 
+    def of_a_module(self, n: ast.Call, func: ast.Attribute) -> Native | None:
+        """The translated function that a module of ours has by that name, where the arguments fit it."""
+        module = self.known(func.value) if self.is_global(func.value) else None
+        if not isinstance(module, types.ModuleType) or module.__name__.partition(".")[0] != OURS:
+            return None
+        native = self.unit.natives.get(vars(module).get(func.attr))
+        return native if native is not None and (native.vector or self.order(native, n) is not None) else None
+
+    def while_there(self, native: Native, n: ast.Call, func: ast.Attribute) -> Got:
+        """A direct call of a module's function, while the module has no other by that name."""
+        table, name = self.load_constant(vars(self.known(func.value))), self.load_constant(func.attr)
+        found = self.op(f"call ptr @PyDict_GetItemWithError(ptr {table}, ptr {name})")
+        same = self.op(f"icmp eq ptr {found}, {self.load_constant(native.python)}")
+        return self.either(same, lambda: self.direct(native, n), lambda: self.method(n, func))
+
     def construct(self, cls: type, n: ast.Call) -> Got | None:
         native = self.unit.natives.get(vars(cls).get("__init__"))
         if native is None or native.vector or cls.__new__ is not object.__new__ or native.free:
@@ -95,8 +113,8 @@ class Calls(Loops):
         self.done(*values)
         return r
 
-    def matched(self, native: Native, n: ast.Call, skip: int = 0) -> list[Got] | None:
-        """The arguments of a call in the order of the parameters, defaults filled in; None where they do not fit."""
+    def order(self, native: Native, n: ast.Call, skip: int = 0) -> dict[str, ast.expr] | None:
+        """What a call gives for each parameter that it names or fills; None where it does not fit."""
         params = native.params[skip:]
         if any(isinstance(a, ast.Starred) for a in n.args) or any(k.arg is None for k in n.keywords):
             return None
@@ -110,10 +128,17 @@ class Calls(Loops):
             return None
         if any(p not in given and p not in native.defaults for p in params):
             return None
+        return given
+
+    def matched(self, native: Native, n: ast.Call, skip: int = 0) -> list[Got] | None:
+        """The arguments of a call in the order of the parameters, defaults filled in; None where they do not fit."""
+        given = self.order(native, n, skip)
+        if given is None:
+            return None
         found = {p: self.argument(x) for p, x in given.items()}
         return [
             found[p] if p in found else Got("object", self.load_constant(native.defaults[p]), stable=True)
-            for p in params
+            for p in native.params[skip:]
         ]
 
     def argument(self, x: ast.expr) -> Got:
@@ -192,22 +217,27 @@ class Calls(Loops):
 
     def guarded(self, base: Got, kind: type, fast: Callable, slow: Callable, values: Sequence[Got] = ()) -> Got:
         """One of two ways, by the type of an object; each gives a reference of its own."""
-        yes, no, end = self.new("fast"), self.new("slow"), self.new("both")
-        result = self.temp()
         cls = {list: "@PyList_Type", dict: "@PyDict_Type"}.get(kind)
         same = (
             self.op(f"icmp eq ptr {self.op(f'call ptr @kind(ptr {base.reg})')}, {cls}")
             if cls
             else self.is_exactly(base.reg, kind)
         )
-        self.branch(same, yes, no)
+        r = self.either(same, fast, slow)
+        self.done(*values, base)
+        return r
+
+    def either(self, bit: str, fast: Callable, slow: Callable) -> Got:
+        """One of two ways; each gives a reference of its own."""
+        yes, no, end = self.new("fast"), self.new("slow"), self.new("both")
+        result = self.temp()
+        self.branch(bit, yes, no)
         self.label(yes)
         self.do(f"store ptr {self.take(fast())}, ptr %t{result}")
         self.go(end)
         self.label(no)
         self.do(f"store ptr {self.take(slow())}, ptr %t{result}")
         self.label(end)
-        self.done(*values, base)
         return Got("object", self.op(f"load ptr, ptr %t{result}"), [result], result)
 
     def is_exactly(self, reg: str, kind: type) -> str:

@@ -121,7 +121,7 @@ class Unit:
 def parsed(python: types.FunctionType) -> ast.FunctionDef:
     """The syntax tree of a function."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(python)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(python.__code__)))
     except (OSError, SyntaxError) as e:
         raise Untranslatable(f"no source of {python.__qualname__}") from e
     found = tree.body[0]

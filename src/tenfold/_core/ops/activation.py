@@ -9,7 +9,7 @@ import numpy as np
 from ..ir.dtypes import bool_
 from ..ir.shapes import dim_index, layout
 from ..random.uniform import fractions64
-from ..trace.handle import layout_of
+from ..trace.handle import layout_of, translated
 from .autocast import lowered
 from .comparison import logical_and, logical_not
 from .declare import elementwise, function, inplace_variant, not_implemented, primitive, publish, scalar_name, store_out
@@ -73,6 +73,11 @@ def _with_inplace(name: str, fn, options: dict, doc: str, own_inplace: bool = Fa
             *args, inplace = args
         return write(input, *args, **kwargs) if inplace else fn(input, *args, **kwargs)
 
+    def of_one(input, inplace=False):
+        return write(input) if inplace else fn(input)
+
+    if not options:
+        call = translated(of_one)
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc + "\n\n    Args: inplace: write the result into input. Default False."
     call.__signature__ = signature

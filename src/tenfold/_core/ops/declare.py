@@ -557,6 +557,7 @@ publish(assign, "assign", "torch")
 publish(lend, "lend", "torch")
 publish(Bundle, "Bundle", "torch")
 publish(end_walk, "end_walk", "torch")
+publish(walking.set_mode, "set_mode", "torch")
 publish(translated, "translated", "torch")
 
 for _op in (ACCUMULATE, CAST, GRAFT, LEAF, ONES, READ, RELAYOUT, STOP, SUM_TO, UNREAD, WRITE, ZEROS):

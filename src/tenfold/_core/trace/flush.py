@@ -378,9 +378,10 @@ def commit(
         s.hist = (history, ids[n], v.node.op) if v.rg and not v.leaf and history is not None else None
         n += 1
     for g in w.grads:
-        g.memories = values[n : n + len(g)]
+        count = len(g.owners)
+        g.memories = values[n : n + count]
         g._val = None
-        n += len(g)
+        n += count
     for rest, _, _ in w.writes:
         for s in rest:
             s.mem = values[n]
