@@ -525,6 +525,6 @@ def check_fused(optimizer: Optimizer, fused: bool | None, foreach: bool | None, 
 @torch.translated
 def number(value: float | Tensor, group: dict[str, Any]) -> Any:
     """A hyper-parameter as a Python float; a tensor stays one where gradients must pass through it."""
-    if group.get("differentiable") and isinstance(value, Tensor):
+    if type(value) is float or group.get("differentiable") and isinstance(value, Tensor):
         return value
     return float(value)

@@ -47,10 +47,10 @@ class PlainMachine(Machine):
             if not 0 <= machine._number(position, inputs, scalars) <= greatest:
                 raise Fallback
         r = self.recipe
-        base = machine._arena.at_least(r.arena)
+        base = machine.here.arena.at_least(r.arena)
         self.base = base
-        start = base - machine.address(machine._arena.memory)
-        arena = machine._arena.memory[start : start + r.arena]
+        start = base - machine.address(machine.here.arena.memory)
+        arena = machine.here.arena.memory[start : start + r.arena]
         arena[:] = 0xA5  # what nobody has written is odd
         made = [np.empty(shape, dtype) for shape, dtype in self.made]
         called = {}

@@ -36,6 +36,7 @@ def native():
         unit.declare(f)
     unit.declare(zoo.Point.__init__)
     unit.declare(zoo.Point.moved)
+    unit.declare(zoo.Adder.__call__)
     assert unit.translate(translated) == {}
     return linked(unit)
 
@@ -55,7 +56,7 @@ def shown(x):
         return ("Point", *[shown(getattr(x, a, "unset")) for a in ("x", "y", "next")])
     if isinstance(x, (list, tuple)):
         return type(x)(shown(y) for y in x)
-    if isinstance(x, (zoo.Odd, zoo.Other, Lying)):
+    if isinstance(x, (zoo.Odd, zoo.Other, Lying, zoo.Adder, zoo.Callable)):
         return type(x), {k: shown(y) for k, y in vars(x).items()}
     return repr(x) if isinstance(x, (set, dict, float)) else x
 
@@ -87,9 +88,9 @@ class Lying:
         raise RuntimeError("broken in between")
 
 
-VALUES = [None, True, False, 0, 1, -7, 2**40, 2**70, 1.5, float("nan"), "", "stop", (), (1, 2), [], [1, None, "stop"], [3, 4, 5], {}, {"a": 1}, zoo.Odd(), zoo.Other(), point(1), point("a", after=point(2, after=point(3))), Lying(), len, KeyError]  # fmt: skip
-ONE = "slot chain between whole_numbers count nested sets_and_dicts quantified items_of backwards loop_while make calls_default unpack truth length text identity_of nothing unbound deleted".split()
-TWO = "set_slot add_slot compare order arithmetic divide together looked_up index choose early".split()
+VALUES = [None, True, False, 0, 1, -7, 2**40, 2**70, 1.5, float("nan"), "", "stop", (), (1, 2), [], [1, None, "stop"], [3, 4, 5], {}, {"a": 1}, zoo.Odd(), zoo.Other(), point(1), point("a", after=point(2, after=point(3))), Lying(), len, KeyError, zoo.Adder(2), zoo.Callable()]  # fmt: skip
+ONE = "slot chain between whole_numbers count nested sets_and_dicts quantified items_of backwards loop_while make calls_default unpack truth length text identity_of nothing unbound deleted as_numbers emptied slices".split()
+TWO = "set_slot add_slot compare order arithmetic divide together looked_up index choose early same_items called_with".split()
 
 
 @pytest.mark.parametrize("name", ONE)
@@ -149,6 +150,18 @@ def test_closures_are_constants(native):
     f, g = [f for f in native if isinstance(f, types.FunctionType) and f.__qualname__.startswith("closing")]
     assert native[f](3) == 8
     assert native[g](1, a=2) == (5, (1,), {"a": 2})
+
+
+def test_what_came_is_passed_on(native):
+    call, add = native[zoo.Adder.__call__], zoo.Adder(5)
+    assert call(add, 1, 2) == 8
+    assert call(add, 1, 2, start=4) == 12
+    assert call(add) == 5
+    add.sum = lambda *args, **kwargs: (args, kwargs)  # the object's own is not given the object
+    assert call(add, 1, k=2) == ((1,), {"k": 2})
+    assert told(call, [add, [], 1])[0] == told(zoo.Adder.__call__, [add, [], 1])[0]
+    with pytest.raises(AttributeError, match="sum"):
+        call(zoo.Other(), 1)
 
 
 def test_what_has_no_translation_is_refused():

@@ -1,5 +1,7 @@
 """Functions that use each construct that is translated, for test_translation.py: each is called as Python and natively."""
 
+from operator import is_
+
 
 class Point:
     __slots__ = ("next", "x", "y")
@@ -313,3 +315,53 @@ def closing(op):
 def add_to_item(d, key, n):
     d[key] += n
     return d
+
+
+def as_numbers(x):
+    return float(x), bool(x)
+
+
+def emptied(x):
+    x.clear()
+    return x
+
+
+def slices(x):
+    y = x[1:]
+    x[:1] = y[:2]
+    return x, y, x[-2:], x[1:-1]
+
+
+def same_items(a, b):
+    return all(map(is_, a, b))
+
+
+def called_with(f, x):
+    return repr(f(x)), repr(f(x))
+
+
+class Adder:
+    """Called by a function of its class, or by one that was put there later."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __repr__(self):
+        return "Adder"
+
+    def __call__(self, *args, **kwargs):
+        if kwargs:
+            return self.sum(*args, **kwargs)
+        return self.sum(*args)
+
+    def sum(self, *args, start=0):
+        return sum(args, self.n + start)
+
+
+class Callable:
+    """Called by an object that is no function."""
+
+    __call__ = Adder(3)
+
+    def __repr__(self):
+        return "Callable"

@@ -29,7 +29,11 @@ FREE_THREADS = 1 << 16  # elements of a program from which on other threads may 
 KINDS = {float: 0, int: 1, bool: 2}
 
 
-class _Arena(threading.local):
+class Arena:
+    """Memory that the programs of a thread use, one at a time."""
+
+    __slots__ = ("base", "memory")
+
     def __init__(self):
         self.memory = np.empty(0, np.uint8)
         self.base = 0
@@ -42,7 +46,12 @@ class _Arena(threading.local):
         return self.base
 
 
-_arena = _Arena()
+class _Here(threading.local):
+    def __init__(self):
+        self.arena = Arena()
+
+
+here = _Here()
 
 
 def address(a: np.ndarray) -> int:
@@ -67,6 +76,7 @@ class Machine:
         self.status = np.zeros(1, np.int64)
         self.scalars = np.zeros(max(r.slots, 1), np.uint64)
         self.base = 0
+        self.within: Arena | None = None  # that of the thread that it belongs to
         self.kept: list = []
         self.shared = False  # whether a step of it is cut for several threads
         for slot, value in r.constants:
@@ -226,7 +236,10 @@ class Machine:
             start = _number(position, inputs, scalars)
             if start < 0 or start > inputs[source].size - reach:
                 raise Fallback
-        base = _arena.at_least(self.nbytes)
+        arena = self.within
+        if arena is None:
+            arena = self.within = here.arena
+        base = arena.at_least(self.nbytes)
         if base != self.base:
             for e, offset in self.arena:
                 self.table[e] = base + offset
@@ -275,8 +288,8 @@ class Machine:
             if p.shape == tuple(b.shape) and not offset and _whole(p):
                 return memory  # also where its length was not known
         elif b.kind == "arena":
-            start = self.base + b.offset - address(_arena.memory)
-            memory = _arena.memory[start : start + b.nbytes].view(p.dtype)
+            start = self.base + b.offset - address(here.arena.memory)
+            memory = here.arena.memory[start : start + b.nbytes].view(p.dtype)
         else:
             memory = self.scalars.view(np.uint8).view(p.dtype) if b.kind == "scalars" else np.asarray(b.source)
         if not offset and memory.shape == p.shape and memory.flags.c_contiguous and _whole(p):

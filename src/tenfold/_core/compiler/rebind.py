@@ -296,6 +296,7 @@ class Bound(Machine):
     def __init__(self, unbound: Unbound, v: Values):
         self.unbound, self.v = unbound, v
         self.results, self.go, self.shared, self.base = unbound.results, unbound.go, False, 0
+        self.within = None
         self.status = np.zeros(1, np.int64)
         self.table, self.scalars = unbound.table.copy(), unbound.scalars.copy()
         self.table[0], self.table[1] = address(self.status), address(self.scalars)

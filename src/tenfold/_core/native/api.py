@@ -33,11 +33,14 @@ FUNCTIONS = {  # name: (result, arguments)
     "PyObject_Call": ("ptr", "ptr, ptr, ptr"),
     "PyObject_Vectorcall": ("ptr", "ptr, ptr, i64, ptr"),
     "PyObject_VectorcallMethod": ("ptr", "ptr, ptr, i64, ptr"),
+    "_PyType_Lookup": ("ptr", "ptr, ptr"),
     "PyObject_Format": ("ptr", "ptr, ptr"),
     "PySequence_List": ("ptr", "ptr"),
     "PySequence_Contains": ("i32", "ptr, ptr"),
     "PySequence_GetSlice": ("ptr", "ptr, i64, i64"),
     "PySequence_SetSlice": ("i32", "ptr, i64, i64, ptr"),
+    "PyList_GetSlice": ("ptr", "ptr, i64, i64"),
+    "PyList_SetSlice": ("i32", "ptr, i64, i64, ptr"),
     "PyList_New": ("ptr", "i64"),
     "PyList_Append": ("i32", "ptr, ptr"),
     "PyList_AsTuple": ("ptr", "ptr"),
@@ -277,6 +280,99 @@ set:
 bad:
   ret i32 -1
 }
+define ptr @slice(ptr %o, i64 %low, i64 %high) {
+  %t = call ptr @kind(ptr %o)
+  %l = icmp eq ptr %t, @PyList_Type
+  %both = or i64 %low, %high
+  %front = icmp sge i64 %both, 0
+  %c = and i1 %l, %front
+  br i1 %c, label %list, label %ask
+list:
+  %r = call ptr @PyList_GetSlice(ptr %o, i64 %low, i64 %high)
+  ret ptr %r
+ask:
+  %g = call ptr @PySequence_GetSlice(ptr %o, i64 %low, i64 %high)
+  ret ptr %g
+}
+define i32 @set_slice(ptr %o, i64 %low, i64 %high, ptr %v) {
+  %t = call ptr @kind(ptr %o)
+  %l = icmp eq ptr %t, @PyList_Type
+  %both = or i64 %low, %high
+  %front = icmp sge i64 %both, 0
+  %c = and i1 %l, %front
+  br i1 %c, label %list, label %ask
+list:
+  %r = call i32 @PyList_SetSlice(ptr %o, i64 %low, i64 %high, ptr %v)
+  ret i32 %r
+ask:
+  %s = call i32 @PySequence_SetSlice(ptr %o, i64 %low, i64 %high, ptr %v)
+  ret i32 %s
+}
+define i1 @rows(ptr %a, ptr %b) {
+  %x = call i1 @row(ptr %a)
+  %y = call i1 @row(ptr %b)
+  %r = and i1 %x, %y
+  ret i1 %r
+}
+define i1 @same_items(ptr %a, ptr %b) {
+start:
+  %n = call i64 @count(ptr %a)
+  %m = call i64 @count(ptr %b)
+  br label %test
+test:
+  %i = phi i64 [0, %start], [%j, %next]
+  %in1 = icmp slt i64 %i, %n
+  %in2 = icmp slt i64 %i, %m
+  %in = and i1 %in1, %in2
+  br i1 %in, label %look, label %yes
+look:
+  %x = call ptr @at(ptr %a, i64 %i)
+  %y = call ptr @at(ptr %b, i64 %i)
+  %j = add i64 %i, 1
+  %same = icmp eq ptr %x, %y
+  br i1 %same, label %next, label %no
+next:
+  br label %test
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}
+; a call of an object whose class may have a __call__: without a tuple of its arguments, in front of which is a free place
+define ptr @call_object(ptr %f, ptr %row, i64 %flagged, ptr %kw, ptr %name) {
+  %t = call ptr @kind(ptr %f)
+  %c = call ptr @_PyType_Lookup(ptr %t, ptr %name)
+  %none = icmp eq ptr %c, null
+  br i1 %none, label %plain, label %look
+look:
+  %ct = call ptr @kind(ptr %c)
+  %x = icmp eq ptr %ct, @PyMethodDescr_Type
+  %y = icmp eq ptr %ct, @PyFunction_Type
+  %known = or i1 %x, %y
+  br i1 %known, label %method, label %plain
+method:
+  call void @hold(ptr %c)
+  %first = getelementptr ptr, ptr %row, i64 -1
+  store ptr %f, ptr %first
+  %n = and i64 %flagged, 9223372036854775807
+  %more = add i64 %n, 1
+  %r = call ptr @PyObject_Vectorcall(ptr %c, ptr %first, i64 %more, ptr %kw)
+  call void @drop(ptr %c)
+  ret ptr %r
+plain:
+  %g = call ptr @PyObject_Vectorcall(ptr %f, ptr %row, i64 %flagged, ptr %kw)
+  ret ptr %g
+}
+define i32 @clear(ptr %list) {
+  %n = call i64 @count(ptr %list)
+  %none = icmp eq i64 %n, 0
+  br i1 %none, label %done, label %some
+some:
+  %r = call i32 @PyList_SetSlice(ptr %list, i64 0, i64 %n, ptr null)
+  ret i32 %r
+done:
+  ret i32 0
+}
 define i32 @truth(ptr %o) {
   %a = icmp eq ptr %o, @_Py_TrueStruct
   br i1 %a, label %yes, label %no1
@@ -393,11 +489,15 @@ done:
 }
 define ptr @counts(ptr %list) {
   %n = call i64 @count(ptr %list)
-  %out = call ptr @PyList_New(i64 0)
+  %out = call ptr @PyList_New(i64 %n)
   %z = icmp eq ptr %out, null
-  br i1 %z, label %bad, label %test
+  br i1 %z, label %bad, label %made
+made:
+  %p = getelementptr i8, ptr %out, i64 LIST
+  %items = load ptr, ptr %p
+  br label %test
 test:
-  %i = phi i64 [0, %0], [%j, %next]
+  %i = phi i64 [0, %made], [%j, %next]
   %more = icmp slt i64 %i, %n
   br i1 %more, label %body, label %done
 body:
@@ -407,13 +507,10 @@ body:
   %d = sub i64 %c, 1
   %b = call ptr @PyLong_FromSsize_t(i64 %d)
   %zb = icmp eq ptr %b, null
-  br i1 %zb, label %fail, label %put
-put:
-  %r = call i32 @PyList_Append(ptr %out, ptr %b)
-  call void @drop(ptr %b)
-  %bad1 = icmp ne i32 %r, 0
-  br i1 %bad1, label %fail, label %next
+  br i1 %zb, label %fail, label %next
 next:
+  %q = getelementptr ptr, ptr %items, i64 %i
+  store ptr %b, ptr %q
   %j = add i64 %i, 1
   br label %test
 done:
@@ -427,6 +524,8 @@ bad:
 """
 TYPES = (
     "PyList_Type",
+    "PyFunction_Type",
+    "PyMethodDescr_Type",
     "PyTuple_Type",
     "PyDict_Type",
     "_Py_TrueStruct",

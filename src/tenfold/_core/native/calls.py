@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import operator
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from .loops import Loops
 from .unit import Native, Untranslatable
 from .writer import Got
 
+CALL_OBJECT = "call_object"  # as PyObject_Vectorcall, of what probably has a __call__ in Python
 OURS = __name__.partition(".")[0]
 
 
@@ -33,7 +35,7 @@ class Calls(Loops):
         f = self.object(n.func)
         f = f if f.stable else self.own(f)
         values, names = self.arguments(n)
-        return self.vectorcall("PyObject_Vectorcall", f, values, names)
+        return self.vectorcall("PyObject_Vectorcall" if self.is_global(n.func) else CALL_OBJECT, f, values, names)
 
     def called(self, f: Any, n: ast.Call) -> Got | None:
         """A call of a known object that has a translation of its own."""
@@ -54,6 +56,10 @@ class Calls(Loops):
             r = self.well(self.op(f"call i32 @PyObject_IsInstance(ptr {g.reg}, ptr {cls.reg})"))
             self.done(g, cls)
             return Got("bit", self.op(f"icmp ne i32 {r}, 0"))
+        if plain and f is bool and len(n.args) == 1:
+            return self.bit(n.args[0])
+        if plain and f is float and len(n.args) == 1:
+            return self.floating(n)
         if plain and f is id:
             g = self.object(n.args[0])
             r = self.sound(self.op(f"call ptr @PyLong_FromVoidPtr(ptr {g.reg})"))
@@ -61,6 +67,8 @@ class Calls(Loops):
             return self.owned(r)
         if f in (any, all) and plain and isinstance(n.args[0], (ast.ListComp, ast.GeneratorExp)):
             return self.quantified(n, f is any)
+        if plain and f is all and self.is_same_items(n.args[0]):
+            return self.same_items(n)
         if plain and f is tuple and len(n.args) == 1 and isinstance(n.args[0], ast.ListComp):
             items = self.object(n.args[0])
             r = self.sound(self.op(f"call ptr @PyList_AsTuple(ptr {items.reg})"))
@@ -98,6 +106,44 @@ class Calls(Loops):
         found = self.op(f"call ptr @PyDict_GetItemWithError(ptr {table}, ptr {name})")
         same = self.op(f"icmp eq ptr {found}, {self.load_constant(native.python)}")
         return self.either(same, lambda: self.direct(native, n), lambda: self.method(n, func))
+
+    def is_same_items(self, n: ast.expr) -> bool:
+        """Whether it is map(operator.is_, a, b)."""
+        if (
+            not isinstance(n, ast.Call)
+            or len(n.args) != 3
+            or not (self.is_global(n.func) and self.is_global(n.args[0]))
+        ):
+            return False
+        return self.known(n.func) is map and self.known(n.args[0]) is operator.is_
+
+    def same_items(self, n: ast.Call) -> Got:
+        """all(map(is_, a, b)), of lists and tuples without an iterator."""
+        inner: Any = n.args[0]
+        a, b = self.argument(inner.args[1]), self.argument(inner.args[2])
+
+        def iterated() -> Got:
+            row = [self.object(inner.args[0]), Got("object", a.reg, stable=True), Got("object", b.reg, stable=True)]
+            pairs = self.own(self.vectorcall("PyObject_Vectorcall", self.object(inner.func), row, ()))
+            return self.vectorcall("PyObject_Vectorcall", self.object(n.func), [pairs], ())
+
+        both = self.op(f"call i1 @rows(ptr {a.reg}, ptr {b.reg})")
+        told = lambda: Got("bit", self.op(f"call i1 @same_items(ptr {a.reg}, ptr {b.reg})"))
+        r = self.either(both, lambda: self.boxed(told()), iterated)
+        self.done(b, a)
+        return r
+
+    def floating(self, n: ast.Call) -> Got:
+        """float(x), which is x where that is one."""
+        g = self.argument(n.args[0])
+        x = Got("object", g.reg, stable=True)  # g is let go of afterwards
+        r = self.either(
+            self.is_exactly(g.reg, float),
+            lambda: x,
+            lambda: self.vectorcall("PyObject_Vectorcall", self.object(n.func), [x], ()),
+        )
+        self.done(g)
+        return r
 
     def construct(self, cls: type, n: ast.Call) -> Got | None:
         native = self.unit.natives.get(vars(cls).get("__init__"))
@@ -185,7 +231,8 @@ class Calls(Loops):
         kw = self.load_constant(names) if names else "null"
         n = len(values) - len(names)
         flag = -(1 << 63)  # PY_VECTORCALL_ARGUMENTS_OFFSET
-        r = self.op(f"call ptr @{function}(ptr {f.reg}, ptr {row}, i64 {n + flag}, ptr {kw})")
+        more = f", ptr {self.load_constant('__call__')}" if function == CALL_OBJECT else ""
+        r = self.op(f"call ptr @{function}(ptr {f.reg}, ptr {row}, i64 {n + flag}, ptr {kw}{more})")
         self.sound(r)
         self.done(*values)
         if f is not None:
@@ -198,6 +245,8 @@ class Calls(Loops):
         name = func.attr
         if name == "append" and len(n.args) == 1 and not n.keywords:
             return self.guarded(base, list, lambda: self.appended(base, n), lambda: self.plain_method(base, name, n))
+        if name == "clear" and not n.args and not n.keywords:
+            return self.guarded(base, list, lambda: self.cleared(base), lambda: self.plain_method(base, name, n))
         if name == "get" and len(n.args) == 1 and not n.keywords:
             return self.guarded(base, dict, lambda: self.looked_up(base, n), lambda: self.plain_method(base, name, n))
         native = self.unit.natives.get(vars(kind).get(name)) if kind is not None else None
@@ -249,6 +298,10 @@ class Calls(Loops):
         self.done(g)
         return Got("object", self.none(), stable=True)
 
+    def cleared(self, base: Got) -> Got:
+        self.well(self.op(f"call i32 @clear(ptr {base.reg})"))
+        return Got("object", self.none(), stable=True)
+
     def looked_up(self, base: Got, n: ast.Call) -> Got:
         key = self.argument(n.args[0])
         r = self.op(f"call ptr @PyDict_GetItemWithError(ptr {base.reg}, ptr {key.reg})")
@@ -290,8 +343,25 @@ class Calls(Loops):
         self.done(*values)
         return self.owned(r)
 
+    def is_own_method(self, n: ast.Call) -> bool:
+        """Whether it is self.name(*args) or self.name(*args, **kwargs) of what came, in whose row self is first."""
+        given = [a.value for a in n.args if isinstance(a, ast.Starred)] + [k.value for k in n.keywords if k.arg is None]
+        return (
+            isinstance(n.func, ast.Attribute) and isinstance(n.func.value, ast.Name)
+            and list(self.params) == [n.func.value.id] and self.place_of(n.func.value.id) not in self.locals
+            and len(n.args) == 1 and len(given) == 1 + len(n.keywords)
+            and all(isinstance(x, ast.Name) and x.id in self.vectors for x in given)
+        )  # fmt: skip
+
     def spread(self, n: ast.Call) -> Got:
         """f(*a, **k)."""
+        if self.is_own_method(n):
+            base, name = self.object(n.func.value), self.load_constant(n.func.attr)  # type: ignore[attr-defined]
+            row, kw = self.op("getelementptr ptr, ptr %args, i64 -1"), "%kwnames" if n.keywords else "null"
+            more = self.op("add i64 %nargs, 1")
+            r = self.op(f"call ptr @PyObject_VectorcallMethod(ptr {name}, ptr {row}, i64 {more}, ptr {kw})")
+            self.done(base)
+            return self.owned(self.sound(r))
         f = self.own(self.object(n.func))
         if (
             len(n.args) == 1 and isinstance(n.args[0], ast.Starred) and isinstance(n.args[0].value, ast.Name)

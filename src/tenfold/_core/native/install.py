@@ -22,7 +22,6 @@ from ..ir.operation import Spec
 from ..ir.shapes import Layout
 from ..ops import calling, declare
 from ..random import engine
-from ..tensor import methods
 from ..trace import bundle, control, flush, guards, handle, replay, walk
 from ..trace.handle import Node, Storage, Tensor, Value, Walk
 from . import api, objects, remember
@@ -53,15 +52,14 @@ FUNCTIONS: list[Any] = [
     calling.results_of, calling._lazily, calling._same_values, calling._same_static, calling._same_keywords, calling._again,
     calling._slow, calling._need_tensor, calling.check_operands, calling._has_tensor,
     flush.flush, flush.one_by_one, flush._read, flush.commit, flush.make_own, flush.own, flush.owners, flush.reset,
-    flush.realise, flush._owner, flush.array_of,
+    flush.computed, flush.realise, flush.element, flush._owner, flush.array_of,
     bundle.enter_all, bundle.same, bundle.grad_of, bundle.receive, bundle._takes, bundle.interned,
     declare.assign, declare.lend, declare.overwrite, control.end_walk, reverse.backward, reverse.check_scalar,
     operation.spec_of, operation.freeze, special.flatten, special.strided, grad_mode.is_grad_enabled, engine.begin,
-    methods.values,
     guards.unchanged, guards.same_items, guards.same_tensors, replay.call, replay.matches, replay.replay,
 ]  # fmt: skip
 METHODS: list[tuple[type, str]] = [
-    (Walk, "root"), (machine._Arena, "at_least"), (Storage, "__init__"), (Value, "__init__"), (Node, "__init__"), (flush.Asked, "__init__"), (calling.Results, "__init__"), (flush.History, "__init__"), (Tensor, "item"), (Tensor, "tolist"), (Tensor, "backward"),
+    (Walk, "root"), (machine.Arena, "at_least"), (Storage, "__init__"), (Value, "__init__"), (Node, "__init__"), (flush.Asked, "__init__"), (calling.Results, "__init__"), (flush.History, "__init__"), (Tensor, "item"), (Tensor, "tolist"), (Tensor, "backward"),
     (operation.Operation, "bind"), (Spec, "__init__"),
     *[(bundle.Bundle, name) for name in "plain enter unchanged lend write withdraw leave".split()],
     *[(bundle.Gradients, name) for name in "clear is_none drop lend withdraw".split()],

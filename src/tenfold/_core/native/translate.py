@@ -430,7 +430,7 @@ class Body(Calls):
         index = target.slice
         if isinstance(index, ast.Slice):
             low, high = self.bounds(index)
-            self.well(self.op(f"call i32 @PySequence_SetSlice(ptr {base.reg}, i64 {low}, i64 {high}, ptr {value.reg})"))
+            self.well(self.op(f"call i32 @set_slice(ptr {base.reg}, i64 {low}, i64 {high}, ptr {value.reg})"))
         elif self.is_int(index):
             i = self.integer(index)
             self.well(self.op(f"call i32 @set_item(ptr {base.reg}, i64 {i}, ptr {value.reg})"))

@@ -296,7 +296,7 @@ class Values(Writer):
         if isinstance(n.slice, ast.Slice):
             base = self.own(base)
             low, high = self.bounds(n.slice)
-            r = self.sound(self.op(f"call ptr @PySequence_GetSlice(ptr {base.reg}, i64 {low}, i64 {high})"))
+            r = self.sound(self.op(f"call ptr @slice(ptr {base.reg}, i64 {low}, i64 {high})"))
         elif self.is_int(n.slice):
             base = base if base.stable else self.own(base)
             i = self.integer(n.slice)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from ..ir import dtypes
-from ..ir.dtypes import BOOL, COMPLEX, FLOAT, INT, decode
+from ..ir.dtypes import BOOL, COMPLEX, FLOAT, INT
 from ..ir.dtypes import dtype as dtype_class
 from ..ir.shapes import broadcast_shapes, layout, number
 from ..ir.special import CAST
-from ..trace.flush import array_of
+from ..trace.flush import element
 from ..trace.handle import Tensor, layout_of, tls
 from ..trace.walk import check_writable
 from . import declare
@@ -215,8 +215,7 @@ def _only_element(self):
         raise ValueError(
             f"only one element tensors can be converted to Python scalars, this one has shape {list(lay.shape)}"
         )
-    a = array_of(self)
-    return (decode(a, lay.dtype) if lay.dtype.half else a).item()
+    return element(self)
 
 
 def _real_element(self):

@@ -16,7 +16,7 @@ from ..ops.devices import device_of
 from ..ops.shape import channels_last_strides
 from ..trace import walk as walking
 from ..trace.bundle import Gradients, grad_of, release
-from ..trace.flush import array_of, realise
+from ..trace.flush import array_of, element, realise
 from ..trace.handle import Storage, Tensor, is_leaf_handle, layout_of, placed, requires_grad, tls
 from ..trace.walk import place
 from . import printing
@@ -148,7 +148,7 @@ def item(self):
         raise RuntimeError(
             f"a Tensor with {lay.numel} elements cannot be converted to Scalar: item() takes one element, this has shape {list(lay.shape)}"
         )
-    return values(self).item()
+    return element(self)
 
 
 @attach

@@ -14,6 +14,7 @@ from .. import config
 from ..backends.numpy.interpreter import Program, StepFailed
 from ..compiler.lower import Lowering
 from ..errors import Fallback
+from ..ir.dtypes import decode
 from ..ir.graph import Graph
 from ..ir.special import ENTER_ALL, ENTRY, MODE, flatten, strided
 from ..random import engine
@@ -616,8 +617,8 @@ def foreign(t: Tensor, w: Walk) -> Value:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def realise(t: Tensor) -> np.ndarray:
-    """The flat memory of a tensor's storage, computed if need be."""
+def computed(t: Tensor) -> np.ndarray:
+    """The memory of a tensor's storage, computed if need be: flat, or in the shape of a contiguous result."""
     if tls.walk.level is not None:
         return tls.walk.level.read(t)
     st = t._st
@@ -636,9 +637,25 @@ def realise(t: Tensor) -> np.ndarray:
     mem = st.mem
     if type(mem) is Memory:
         raise RuntimeError(walking.KEPT)
-    if mem.ndim != 1:  # contiguous results are kept in their shape until somebody asks
-        mem = st.mem = mem.reshape(-1)
     return mem
+
+
+def realise(t: Tensor) -> np.ndarray:
+    """The flat memory of a tensor's storage, computed if need be."""
+    mem = computed(t)
+    if mem.ndim != 1:  # contiguous results are kept in their shape until somebody asks
+        mem = t._st.mem = mem.reshape(-1)
+    return mem
+
+
+def element(t: Tensor):
+    """The one element of a tensor, as a Python number."""
+    mem = computed(t)
+    d = t._lay.dtype
+    if mem.size == 1 and not d.half and mem.dtype is d.np:
+        return mem.item()
+    a = array_of(t)
+    return (decode(a, d) if d.half else a).item()
 
 
 def foreign_realise(t: Tensor, w: Walk) -> None:
