@@ -165,3 +165,32 @@ def test_a_replaced_function_of_a_module_is_used(installed, monkeypatch):
     monkeypatch.undo()
     assert layer(x).tolist() == expected
     assert calls == [3]
+
+
+def test_public_functions_stay_functions(installed):
+    import inspect
+    import io
+
+    import tenfold as torch
+
+    for f in (torch.nn.functional.relu, torch.nn.functional.cross_entropy, torch.add, torch.is_grad_enabled):
+        assert inspect.isfunction(f)
+        assert f.__doc__
+    stream = io.BytesIO()
+    torch.save(torch.nn.TransformerEncoderLayer(8, 2, activation=torch.nn.functional.relu), stream)
+    stream.seek(0)
+    assert torch.load(stream, weights_only=False).activation is torch.nn.functional.relu
+
+
+def test_arguments_by_keyword(installed):
+    import tenfold as torch
+
+    x, y = torch.tensor([0.2, 0.7]), torch.tensor([0.0, 1.0])
+    loss = torch.nn.functional.binary_cross_entropy
+    assert loss(target=y, input=x).item() == loss(x, y).item() == loss(x, target=y, **{"reduc" + "tion": "mean"}).item()
+    assert loss(x, reduction="none", target=y).shape == (2,)
+    for wrong in ({"input": x}, {"targets": y}, {}):
+        with pytest.raises(TypeError):
+            loss(x, **wrong)
+    with pytest.raises(TypeError, match="must be Tensor, not list"):
+        loss([0.2], target=y)

@@ -308,6 +308,30 @@ ask:
   %s = call i32 @PySequence_SetSlice(ptr %o, i64 %low, i64 %high, ptr %v)
   ret i32 %s
 }
+; the first of so many places are what was given, the others are free
+define void @take_places(ptr %places, i64 %all, ptr %args, i64 %n) {
+start:
+  br label %test
+test:
+  %i = phi i64 [0, %start], [%j, %put]
+  %more = icmp slt i64 %i, %all
+  br i1 %more, label %body, label %out
+body:
+  %given = icmp slt i64 %i, %n
+  br i1 %given, label %get, label %put
+get:
+  %p = getelementptr ptr, ptr %args, i64 %i
+  %v = load ptr, ptr %p
+  br label %put
+put:
+  %x = phi ptr [null, %body], [%v, %get]
+  %q = getelementptr ptr, ptr %places, i64 %i
+  store ptr %x, ptr %q
+  %j = add i64 %i, 1
+  br label %test
+out:
+  ret void
+}
 define i1 @rows(ptr %a, ptr %b) {
   %x = call i1 @row(ptr %a)
   %y = call i1 @row(ptr %b)

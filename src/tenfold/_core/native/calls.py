@@ -194,7 +194,7 @@ class Calls(Loops):
 
     def direct(self, native: Native, n: ast.Call) -> Got | None:
         """A call of a translated function."""
-        free = [f"ptr {self.load_constant(x)}" for x in native.constants]
+        free = [f"ptr {self.op(f'load ptr, ptr {self.unit.held(x)}')}" for x in native.constants]
         if native.vector:
             if any(isinstance(a, ast.Starred) for a in n.args) or any(k.arg is None for k in n.keywords):
                 return None

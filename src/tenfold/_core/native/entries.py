@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import inspect
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +43,7 @@ def entry(unit: Unit, native: Native) -> str:
         return "\n".join([*lines, f"  %r = call ptr @{name}({given})", "  ret ptr %r", *python])
     params = native.params
     needed = next((k for k, p in enumerate(params) if p in native.defaults), len(params))
-    lines += ["  %plain = icmp eq ptr %kw, null", "  br i1 %plain, label %counted, label %python", "counted:"]
+    lines += ["  %plain = icmp eq ptr %kw, null", "  br i1 %plain, label %counted, label %named", "counted:"]
     cases = " ".join(f"i64 {k}, label %case{k}" for k in range(needed, native.positional + 1))
     lines.append(f"  switch i64 %n, label %python [{cases}]")
     for k in range(needed, native.positional + 1):
@@ -56,7 +57,50 @@ def entry(unit: Unit, native: Native) -> str:
                 lines.append(f"  %a{k}.{j} = load ptr, ptr {unit.constant(native.defaults[p])}")
             given.append(f"ptr %a{k}.{j}")
         lines += [f"  %r{k} = call ptr @{name}({', '.join(given)})", f"  ret ptr %r{k}"]
-    return "\n".join([*lines, *python])
+    return "\n".join([*lines, *_named(unit, native, free), *python])
+
+
+def _named(unit: Unit, native: Native, free: list[str]) -> list[str]:
+    """Arguments by keyword: each parameter has a place, which is filled once."""
+    params = native.params
+    if not params:
+        return ["named:", "  br label %python"]
+    lines = [
+        "named:",
+        f"  %places = alloca [{len(params) + 1} x ptr]",
+        f"  %many = icmp sgt i64 %n, {native.positional}",
+    ]
+    lines += ["  br i1 %many, label %python, label %empty", "empty:"]
+    lines += [f"  call void @take_places(ptr %places, i64 {len(params)}, ptr %args, i64 %n)"]
+    lines += ["  %names = call i64 @count(ptr %kw)", "  br label %next", "next:"]
+    lines += ["  %i = phi i64 [0, %empty], [%j, %put]", "  %in = icmp slt i64 %i, %names"]
+    lines += ["  br i1 %in, label %look, label %filled", "look:", "  %given = call ptr @at(ptr %kw, i64 %i)"]
+    for k, p in enumerate(params):
+        lines += [
+            f"  %name{k} = load ptr, ptr {unit.constant(sys.intern(p))}",
+            f"  %is{k} = icmp eq ptr %given, %name{k}",
+        ]
+        lines += [f"  br i1 %is{k}, label %found, label %not{k}", f"not{k}:"]
+    ways = ", ".join(f"[{k}, %{f'not{k - 1}' if k else 'look'}]" for k in range(len(params)))
+    lines += ["  br label %python", "found:", f"  %k = phi i64 {ways}"]
+    lines += ["  %p = getelementptr ptr, ptr %places, i64 %k", "  %there = load ptr, ptr %p"]
+    lines += ["  %free.place = icmp eq ptr %there, null", "  br i1 %free.place, label %put, label %python", "put:"]
+    lines += ["  %from = add i64 %n, %i", "  %q = getelementptr ptr, ptr %args, i64 %from", "  %v = load ptr, ptr %q"]
+    lines += ["  store ptr %v, ptr %p", "  %j = add i64 %i, 1", "  br label %next", "filled:"]
+    values = list(free)
+    for k, p in enumerate(params):
+        lines += [f"  %w{k} = getelementptr ptr, ptr %places, i64 {k}", f"  %x{k} = load ptr, ptr %w{k}"]
+        if p in native.defaults:
+            lines += [
+                f"  %d{k} = load ptr, ptr {unit.constant(native.defaults[p])}",
+                f"  %z{k} = icmp eq ptr %x{k}, null",
+            ]
+            lines += [f"  %y{k} = select i1 %z{k}, ptr %d{k}, ptr %x{k}"]
+        else:
+            lines += [f"  %z{k} = icmp eq ptr %x{k}, null", f"  br i1 %z{k}, label %python, label %has{k}", f"has{k}:"]
+            lines += [f"  %y{k} = getelementptr i8, ptr %x{k}, i64 0"]
+        values.append(f"ptr %y{k}")
+    return [*lines, f"  %all = call ptr @{native.name}({', '.join(values)})", "  ret ptr %all"]
 
 
 def method_entry(unit: Unit, name: str, native: Native, environment: tuple) -> str:
@@ -88,7 +132,7 @@ copy:
   %j = add i64 %i, 1
   br label %test
 call:
-  %env = load ptr, ptr {unit.constant(environment)}
+  %env = load ptr, ptr {unit.held(environment)}
   %m = add i64 %n, 1
   %r = call ptr @py_{native.name}(ptr %env, ptr %first, i64 %m, ptr %kw)
   ret ptr %r

@@ -108,13 +108,20 @@ def linked(unit: Unit, methods: Sequence[tuple[type, str]] = ()) -> dict[Any, An
     jit.symbols(api.addresses())
     names = [*[f"py_{n}" for n in heads], *[f"m_{k}" for k in range(len(texts))], "constants", "forget_walk"]
     found = jit.functions(ir, names)
+    made: dict[Any, Any] = {}
+    closures = {f: [c for c in n.constants if isinstance(c, types.FunctionType)] for f, n in unit.natives.items()}
+    for f in sorted(unit.natives, key=lambda f: len(closures[f])):  # what a closure holds comes first
+        if closures[f]:
+            *constants, python = held = environments[f]
+            natives = [made.get(c, c) if isinstance(c, types.FunctionType) else c for c in constants]
+            environments[f] = (*natives, python)
+            unit.exchange(held, environments[f])
+        made[f] = built_in(f.__name__, found[f"py_{unit.natives[f].name}"], environments[f])
+        unit.exchange(f, made[f])
     table = (ctypes.c_void_p * len(unit.constants)).from_address(found["constants"])
     for k, x in enumerate(unit.constants):
         keep(x)
         table[k] = id(x)
-    made: dict[Any, Any] = {
-        f: built_in(f.__name__, found[f"py_{n.name}"], environments[f]) for f, n in unit.natives.items()
-    }
     for k, (cls, name) in enumerate(texts):
         made[cls, name] = method(cls, vars(cls)[name], found[f"m_{k}"])
     for key, x in made.items():
@@ -172,7 +179,8 @@ def _is_operator(f: Any) -> bool:
 
 
 def _use(natives: dict[Any, Any], calls: list[tuple[Any, Any]], functions: list[Any]) -> None:
-    """Everybody who has one of the functions has the native one now."""
+    """Everybody who has one of the functions has the native one now. In public namespaces stay the Python functions, which
+    have a signature and can be pickled; what is native calls the native ones for them (calls.while_there)."""
     handle.swapped = natives["forget_walk"]  # first: from now on walks are remembered
     for op, f in calls:
         op.hit = natives[f]
@@ -181,8 +189,9 @@ def _use(natives: dict[Any, Any], calls: list[tuple[Any, Any]], functions: list[
         if isinstance(key, tuple):
             setattr(*key, value)
     inner = {id(f): natives[f] for f in functions if f in natives}
+    public = {"tenfold", *[f"tenfold.{name}" for name in declare.PUBLIC]}
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "tenfold" and not name.startswith(__package__ or ""):
+        if name.partition(".")[0] == "tenfold" and name not in public and not name.startswith(__package__ or ""):
             for key, value in list(vars(module).items()):
                 if id(value) in inner:
                     setattr(module, key, inner[id(value)])

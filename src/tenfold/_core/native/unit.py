@@ -75,6 +75,20 @@ class Unit:
             self.constants.append(x)
         return f"getelementptr (ptr, ptr @constants, i64 {place})"
 
+    def held(self, x: Any) -> str:
+        """As `constant`, for what a closure holds; `exchange` may put another object there before the code is used."""
+        key = ("held", id(x))
+        if key not in self._places:
+            self._places[key] = len(self.constants)
+            self.constants.append(x)
+        return f"getelementptr (ptr, ptr @constants, i64 {self._places[key]})"
+
+    def exchange(self, old: Any, new: Any) -> None:
+        """Another object in the place of one that is held."""
+        place = self._places.get(("held", id(old)))
+        if place is not None:
+            self.constants[place] = new
+
     def translate(self, write: Callable[[Unit, Native], str]) -> dict[Any, str]:
         """The bodies of all functions that were declared. Those that have no translation stay Python: returns why."""
         refused: dict[Any, str] = {}

@@ -8,7 +8,7 @@ import inspect
 import numpy as np
 
 from ..ir.special import strided
-from ..trace.handle import Tensor
+from ..trace.handle import Tensor, translated
 from .declare import function
 
 
@@ -36,18 +36,21 @@ def tensor_function(where: str, name: str | None = None):
         places = [(i, p) for i, p in enumerate(parameters) if p in TENSORS]
         called = name or fn.__name__
 
+        def explained(error: AttributeError, args: tuple, kwargs: dict) -> Exception:
+            for i, p in places:
+                x = args[i] if i < len(args) else kwargs.get(p)
+                if x is not None and not isinstance(x, Tensor):
+                    kind = type(x).__name__
+                    return TypeError(f"{called}(): argument '{p}' (position {i + 1}) must be Tensor, not {kind}")
+            return error
+
+        @translated
         @functools.wraps(fn)
         def call(*args, **kwargs):
             try:
                 return fn(*args, **kwargs)
-            except AttributeError:
-                for i, p in places:
-                    x = args[i] if i < len(args) else kwargs.get(p)
-                    if x is not None and not isinstance(x, Tensor):
-                        kind = type(x).__name__
-                        text = f"{called}(): argument '{p}' (position {i + 1}) must be Tensor, not {kind}"
-                        raise TypeError(text) from None
-                raise
+            except AttributeError as e:
+                raise explained(e, args, kwargs) from None
 
         call.__name__ = call.__qualname__ = called
         return function(call, where=where, name=called)

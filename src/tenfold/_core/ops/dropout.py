@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from ..ir.dtypes import bool_
-from ..trace.handle import layout_of
+from ..trace.handle import layout_of, translated
 from .checks import tensor_function
 from .declare import inplace_variant, operation
 from .random import draw
@@ -74,6 +74,7 @@ _in_place = {op: inplace_variant(op, op.operation.name) for op in (_dropout, _al
 
 
 @tensor_function(where="nn.functional", name="dropout")
+@translated
 def functional_dropout(input, p=0.5, training=True, inplace=False):
     """Zeroes elements with probability p and scales the others by 1 / (1 - p); without training, the input itself.
 

@@ -10,7 +10,7 @@ from ..ir.arrays import Symbolic, required
 from ..ir.dtypes import FLOAT, bool_, int32, int64
 from ..ir.shapes import Layout, layout, size
 from ..trace.flush import array_of
-from ..trace.handle import layout_of
+from ..trace.handle import layout_of, translated
 from .checks import known_values, tensor_function
 from .creation import from_array
 from .declare import assign, operation, primitive, scalar_name
@@ -141,6 +141,7 @@ def _padding(padding_idx, count: int):
 
 
 @tensor_function(where="nn.functional", name="embedding")
+@translated
 def functional_embedding(
     input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False
 ):

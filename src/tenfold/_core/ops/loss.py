@@ -12,7 +12,7 @@ import numpy as np
 from ..ir.arrays import required
 from ..ir.dtypes import FLOAT
 from ..ir.shapes import Layout, broadcast_shapes, layout, numel
-from ..trace.handle import Tensor, layout_of
+from ..trace.handle import Tensor, layout_of, translated
 from .checks import known_values, tensor_function
 from .declare import elementwise, not_implemented, operation, primitive, scalar_name
 from .loss_classes import NUMBERED, REDUCTIONS, reduced, reduction_of
@@ -81,6 +81,7 @@ def _weighted_mse(input, target, weight, how):
 
 
 @tensor_function(where="nn.functional")
+@translated
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """Squared error: (input - target)**2, reduced.
 
@@ -261,6 +262,7 @@ _bce.operation.early = _weighted_bce.operation.early = _early_bce
 
 
 @tensor_function(where="nn.functional")
+@translated
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """Cross entropy of probabilities in [0, 1] with targets in [0, 1]; logarithms are not below -100.
 
@@ -337,6 +339,7 @@ def _weighted_logits(input, target, weight, pos_weight, how):
 
 
 @tensor_function(where="nn.functional")
+@translated
 def binary_cross_entropy_with_logits(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
 ):

@@ -10,7 +10,7 @@ from ..errors import shape_text
 from ..ir.arrays import as_array, required, zeros
 from ..ir.dtypes import FLOAT, int64, uint8
 from ..ir.shapes import Layout, layout, size
-from ..trace.handle import layout_of
+from ..trace.handle import layout_of, translated
 from .checks import known_values, tensor_function
 from .declare import not_implemented, operation, primitive, scalar_name
 from .softmax import log_softmax_array, log_softmax_gradient, log_softmax_over, softmax_rule
@@ -325,6 +325,7 @@ def _of_probabilities(input: Layout, target: Layout) -> bool:
 
 
 @tensor_function(where="nn.functional")
+@translated
 def cross_entropy(
     input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0
 ):

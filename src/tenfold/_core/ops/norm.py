@@ -13,7 +13,7 @@ from ..ir.arrays import Symbolic
 from ..ir.dtypes import COMPLEX, FLOAT, finfo, float32
 from ..ir.shapes import Layout, layout, size
 from ..ir.special import RELAYOUT
-from ..trace.handle import layout_of
+from ..trace.handle import layout_of, translated
 from .checks import tensor_function
 from .declare import assign, not_implemented, operation, primitive, store_out
 from .ordered import SMALL, fma, in_order
@@ -340,6 +340,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5, cudnn_
 
 
 @tensor_function(where="nn.functional", name="layer_norm")
+@translated
 def functional_layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     """Normalises over the last dims (those of normalized_shape) to mean 0 and variance 1, then scales and shifts.
 
