@@ -194,3 +194,16 @@ def test_arguments_by_keyword(installed):
             loss(x, **wrong)
     with pytest.raises(TypeError, match="must be Tensor, not list"):
         loss([0.2], target=y)
+
+
+def test_a_failure_in_the_background_is_told(monkeypatch):
+    from tenfold._core import config, native
+    from tenfold._core.native import install
+
+    def broken():
+        raise ValueError("no machine code")
+
+    monkeypatch.setattr(install, "install", broken)
+    monkeypatch.setattr(config, "VERIFY", False)
+    with pytest.warns(UserWarning, match="no machine code"):
+        native._install()

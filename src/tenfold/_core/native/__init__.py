@@ -5,7 +5,7 @@ imports is the translation; `api.py` what translated code calls; `objects.py` ho
 
 from __future__ import annotations
 
-from contextlib import suppress
+import warnings
 from typing import Any
 
 from .. import config
@@ -39,8 +39,14 @@ def _install() -> None:
     from ..backends.cpu import jit
     from .install import install
 
-    with suppress(jit.Leaving):  # Python's functions are still there, also where this fails
+    try:
         install()
+    except jit.Leaving:
+        pass
+    except Exception as e:  # a mistake of the translation's is no reason to stop a program that Python can record
+        if config.VERIFY:
+            raise
+        warnings.warn(f"recording goes on in Python, which is slower: it could not be made native ({e})", stacklevel=1)
 
 
 def native() -> bool:
