@@ -137,7 +137,7 @@ class Node:
     """An edge of the tree and the position it leads to."""
 
     __slots__ = (
-        "op", "a", "b", "c", "args", "call", "kwcall", "static", "spec", "kids", "nxt", "out", "outs", "parent", "walk", "mode", "cast",
+        "op", "a", "b", "c", "args", "call", "kwcall", "static", "spec", "kids", "nxt", "out", "outs", "parent", "first", "walk", "mode", "cast",
         "k", "nscal", "nin", "nleaf", "depth", "nbytes", "programs", "routes", "aux", "line", "special", "graded",
     )  # fmt: skip
 
@@ -163,11 +163,13 @@ class Node:
         self.b = args[1] if n > 1 else None
         self.c = args[2] if n > 2 else None
         if parent is None:
+            self.first: Node = self  # of the walk: the edge with which it began
             self.mode = True
             self.cast = None  # autocast's dtype, where it is on
             self.k = self.nscal = self.nin = self.nleaf = self.depth = self.nbytes = 0
             self.special = self.graded = False  # a Function; a backward on the way
         else:
+            self.first = self if parent.parent is None else parent.first
             self.mode = parent.mode
             self.cast = parent.cast
             self.k = self.nscal = parent.nscal

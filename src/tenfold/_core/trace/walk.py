@@ -174,9 +174,7 @@ def cut_if_long(w: Walk) -> bool:
         return False
     if p.kids and p.nbytes < config.MAX_PENDING:
         return False
-    first = p
-    while first.parent is not None and first.parent.parent is not None:
-        first = first.parent
+    first = p.first
     plain = not p.mode and not p.graded and first.parent is not None and not first.parent.mode
     longest = config.MAX_PLAIN_WALK if plain else config.MAX_WALK
     if p.nbytes < config.MAX_PENDING and p.depth < longest:
