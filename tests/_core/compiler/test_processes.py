@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,12 @@ SOURCE = Path(__file__).resolve().parents[3] / "src"
 
 
 def process(program, **env):
-    """Runs a program in a process of its own: (exit status, what it printed, seconds)."""
-    start = time.monotonic()
+    """Runs a program in a process of its own: (exit status, what it printed)."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         env=os.environ | {"PYTHONPATH": str(SOURCE), "TENFOLD_COMPILE_AT": "4"} | env, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr, time.monotonic() - start
+    return done.returncode, done.stdout + done.stderr
 
 
 def model(width):
@@ -123,7 +121,7 @@ print("done")
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_child_computes_while_its_parent_compiles():
-    status, text, _ = process(FORK)
+    status, text = process(FORK)
     assert status == 0 and "done" in text, text
 
 
@@ -148,7 +146,7 @@ print(len(used) > 10, len(unlocked))
 
 def test_llvmlite_is_used_while_no_fork_can_be_made():
     """It has a lock of its own: taken by the compiler's thread at a fork, nobody would give it back in the child."""
-    status, text, _ = process(LOCKED, TENFOLD_CACHE="0")
+    status, text = process(LOCKED, TENFOLD_CACHE="0")
     assert status == 0 and text.split() == ["True", "0"], text
 
 
@@ -175,7 +173,7 @@ if __name__ == "__main__":
 
 
 def test_workers_of_a_loader_compute():
-    status, text, _ = process(WORKERS)
+    status, text = process(WORKERS)
     expected = sum(sum((k * i) ** 2 + 1 for k in [j]) ** 0.5 for i in range(40) for j in range(5))
     assert status == 0 and float(text) == pytest.approx(expected, rel=1e-4), text
 
@@ -202,7 +200,7 @@ print("end", flush=True)  # os._exit drops what is not written yet
 def test_an_exit_does_not_wait_for_the_compiler(ending):
     """What is under way is finished, what waits is not begun: the process ends cleanly."""
     program = ABANDONED + ending
-    status, text, _ = process(program, TENFOLD_CACHE="0")
+    status, text = process(program, TENFOLD_CACHE="0")
     assert status == (3 if "Exit" in ending else 1 if "KeyError" in ending else 0), text
     assert "end" in text and ("Traceback" in text) == ("KeyError" in ending), text
 
@@ -228,7 +226,7 @@ atexit.register(work)
 
 
 def test_what_runs_at_the_exit_computes():
-    status, text, _ = process(AT_EXIT, TENFOLD_CACHE="0")
+    status, text = process(AT_EXIT, TENFOLD_CACHE="0")
     assert status == 0 and text.split() == ["10.5"] * 5, text
 
 
@@ -323,7 +321,7 @@ print("done")
     "setting", [{"PYTHONMALLOC": "debug"}, {"PYTHONMALLOC": "malloc", "MALLOC_PERTURB_": "165"}], ids=str
 )
 def test_memory_is_not_overrun(setting):
-    status, text, _ = process(CHECKED, **setting)
+    status, text = process(CHECKED, **setting)
     assert status == 0 and text.strip() == "done", text
 
 
