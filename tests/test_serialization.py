@@ -66,3 +66,37 @@ def test_allowed_functions_load_with_weights_only():
         torch.load(saved([F.relu]))
     with torch.serialization.safe_globals([F.relu]):
         assert torch.load(saved([F.relu]))[0] is F.relu
+
+
+def test_recurrent_layers_bring_the_list_that_pytorch_looks_for():
+    layer = nn.LSTM(3, 4, 2)
+    assert [p.shape for p in layer.__getstate__()["_flat_weights"]] == [p.shape for p in layer.parameters()]
+    again = torch.load(saved(layer), weights_only=False)
+    assert "_flat_weights" not in vars(again)
+    x = torch.randn(5, 2, 3)
+    assert torch.equal(again(x)[0], layer(x)[0])
+    again.weight_hh_l0.data.zero_()
+    assert not torch.equal(again(x)[0], layer(x)[0])  # the list is no second copy of the weights
+
+
+def test_hooks_before_loading_are_written_as_pytorch_wraps_them():
+    layer = nn.Linear(2, 2)
+    seen = []
+    layer.register_load_state_dict_pre_hook(lambda module, *rest: seen.append(module))
+    layer.load_state_dict(layer.state_dict())
+    assert seen == [layer]
+    stream = saved(nn.utils.spectral_norm(nn.Linear(3, 4)))
+    with zipfile.ZipFile(stream) as archive:
+        assert b"torch.nn.modules.module\n_WrappedHook\n" in archive.read("archive/data.pkl")
+    stream.seek(0)
+    again = torch.load(stream, weights_only=False)
+    again.load_state_dict(again.state_dict())
+
+
+def test_names_in_files_that_tenfold_does_not_have():
+    from tenfold._core.tensor.files import resolve
+
+    assert resolve("torch.nn.parallel.data_parallel", "DataParallel") is nn.DataParallel
+    assert resolve("torch.utils.data.dataset", "TensorDataset") is torch.utils.data.TensorDataset
+    assert resolve("torch.nn.quantized.modules.linear", "Linear") is None
+    assert resolve("os", "system") is None

@@ -33,7 +33,7 @@ from .module_hooks import (  # noqa: F401  (PyTorch's programs import them from 
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
-from .module_state import _EXTRA_STATE_KEY_SUFFIX, _IncompatibleKeys  # noqa: F401
+from .module_state import _EXTRA_STATE_KEY_SUFFIX, _IncompatibleKeys, _WrappedHook  # noqa: F401
 from .parameter import Buffer, Parameter
 from .registry import HookTable, Registry
 

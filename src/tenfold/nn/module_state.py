@@ -1,6 +1,5 @@
 """state_dict and load_state_dict of a Module: names to tensors, out and in."""
 
-import functools
 import warnings
 from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
@@ -27,6 +26,26 @@ class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpec
         return super().__repr__()
 
     __str__ = __repr__
+
+
+class _WrappedHook:
+    """A hook that is called before a state is loaded, and the module that it is given first, if any. PyTorch's files name
+    this class."""
+
+    def __init__(self, hook, module=None) -> None:
+        self.hook = hook
+        self.with_module = module is not None
+        self.module = module
+
+    def __call__(self, *args, **kwargs):
+        return self.hook(self.module, *args, **kwargs) if self.with_module else self.hook(*args, **kwargs)
+
+    def __getstate__(self) -> dict:
+        state = {"hook": self.hook, "with_module": self.with_module}
+        return state | {"module": self.module} if self.with_module else state
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(state["hook"], state["module"] if state["with_module"] else None)
 
 
 # --- out --------------------------------------------------------------------------------------------------
@@ -271,7 +290,7 @@ def _register_state_dict_hook(self, hook) -> RemovableHandle:
 
 def _register_load_state_dict_pre_hook(self, hook, with_module=False) -> RemovableHandle:
     """Call `hook` with the arguments of `_load_from_state_dict`, the module first if `with_module`."""
-    return _add_hook(self._load_state_dict_pre_hooks, functools.partial(hook, self) if with_module else hook)
+    return _add_hook(self._load_state_dict_pre_hooks, _WrappedHook(hook, self if with_module else None))
 
 
 def register_load_state_dict_pre_hook(self, hook) -> RemovableHandle:

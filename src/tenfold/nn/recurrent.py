@@ -288,6 +288,9 @@ class RNNBase(Module):
         ]
         return ", ".join(parts)
 
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), "_flat_weights": self._flat_weights}  # PyTorch makes none when it loads
+
     def __setstate__(self, state: dict) -> None:
         state = dict(state)
         # PyTorch keeps these beside the parameters; here they are looked up.

@@ -167,16 +167,19 @@ def resolve(module: str, name: str):
 
 
 def _public(module: str, name: str):
-    if module != "torch" and not module.startswith("torch."):
-        return None
-    own = "tenfold" + module[len("torch") :]
-    try:
-        home = sys.modules.get(own) or importlib.import_module(own)
-    except ImportError:
-        return None
-    for part in name.split("."):
-        home = getattr(home, part, None)
-    return home
+    """tenfold's object of that name, in the module or, where tenfold has no such file, in the package that it is of."""
+    for home_name in (module, module.rpartition(".")[0]):
+        if home_name != "torch" and not home_name.startswith("torch."):
+            return None
+        own = "tenfold" + home_name[len("torch") :]
+        try:
+            home = sys.modules.get(own) or importlib.import_module(own)
+        except ImportError:
+            continue
+        for part in name.split("."):
+            home = getattr(home, part, None)
+        return home
+    return None
 
 
 def global_name(obj: Any) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ import sys
 
 # PyTorch's name: the files of `nn` whose classes stand there
 _HOMES = {
-    "module": ("module",),
+    "module": ("module", "module_state"),
     "lazy": ("lazy",),
     "utils": ("tuples",),
     "linear": ("linear",),

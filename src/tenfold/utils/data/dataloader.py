@@ -73,6 +73,8 @@ class DataLoader(Generic[T_co]):
     prefetch_factor: int | None
     _iterator: "_Iterator | None"
     _initialized = False
+    _place: "_Place | None" = None  # how far the latest pass is
+    _resume: dict | None = None  # where the next pass goes on
 
     def __init__(
         self,
@@ -179,19 +181,74 @@ class DataLoader(Generic[T_co]):
         return self.multiprocessing_context or multiprocessing.get_context()
 
     def __iter__(self) -> "_Iterator":
+        place, self._resume = self._resume, None
+        if place is None:
+            self._place = _Place(self._generator_states(), 0)
+            return self._begin()
+        self._place = _Place(place["generators"], place["batches"])
+        now = tenfold.get_rng_state()
+        self._set_generator_states(place["generators"])
+        iterator = self._begin(place["batches"])
+        tenfold.set_rng_state(now)  # the program has drawn other numbers since the pass began
+        return iterator
+
+    def _begin(self, skip: int = 0) -> "_Iterator":
         if not (self.persistent_workers and self.num_workers > 0):
-            return self._get_iterator()
+            return self._get_iterator(skip)
         if self._iterator is None or self._iterator._is_broken:
-            self._iterator = self._get_iterator()
+            self._iterator = self._get_iterator(skip)
         else:
-            self._iterator._reset(self)
+            self._iterator._reset(self, skip)
         return self._iterator
 
-    def _get_iterator(self) -> "_Iterator":
+    def _get_iterator(self, skip: int = 0) -> "_Iterator":
         if self.num_workers == 0:
-            return _SingleProcessDataLoaderIter(self)
+            return _SingleProcessDataLoaderIter(self, skip)
         self.check_worker_number_rationality()
-        return _MultiProcessingDataLoaderIter(self)
+        return _MultiProcessingDataLoaderIter(self, skip)
+
+    # --- going on in the middle of an epoch, which PyTorch's own DataLoader cannot ---------------------------------
+
+    def _generators(self) -> list:
+        """The generators, besides the default one, that decide the order."""
+        inner = getattr(self.batch_sampler, "sampler", None)
+        holders = (self, self.sampler, self.batch_sampler, inner)
+        found = [getattr(holder, "generator", None) for holder in holders]
+        return list({id(g): g for g in found if isinstance(g, tenfold.Generator)}.values())
+
+    def _generator_states(self) -> list:
+        return [tenfold.get_rng_state(), *[g.get_state() for g in self._generators()]]
+
+    def _set_generator_states(self, states: list) -> None:
+        tenfold.set_rng_state(states[0])
+        for generator, state in zip(self._generators(), states[1:], strict=True):
+            generator.set_state(state)
+
+    def state_dict(self) -> dict:
+        """Where the latest pass is: how many batches it has given, and the generators' states when it began.
+
+        `torch.save` writes it. An order that comes from other generators (NumPy's, a sampler's own) is not in it."""
+        if self._place is None or self._place.ended:
+            return {"batches": None, "generators": None}
+        return {"batches": self._place.batches, "generators": self._place.states}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """The next pass goes on where `state_dict` was made: the same order, without the batches given before then.
+
+        Their samples are not fetched, unless the dataset is an `IterableDataset`. The default generator is left as it
+        is. Random numbers that workers draw begin anew.
+        Raises: ValueError for what is no such state, or one of a loader with other generators."""
+        if not isinstance(state_dict, dict) or state_dict.keys() != {"batches", "generators"}:
+            raise ValueError(
+                f"DataLoader: load_state_dict takes what state_dict of a DataLoader returned, not {state_dict!r:.80}"
+            )
+        states = state_dict["generators"]
+        if state_dict["batches"] is not None and len(states) != 1 + len(self._generators()):
+            raise ValueError(
+                f"DataLoader: the state is of a loader with {len(states) - 1} generators, this one has"
+                f" {len(self._generators())}. Make it with the same sampler and generator arguments."
+            )
+        self._resume = state_dict if state_dict["batches"] is not None else None
 
     def __len__(self) -> int:
         if not self._is_iterable:
@@ -289,13 +346,23 @@ def _context_of(context, num_workers: int):
     return context
 
 
+class _Place:
+    """How far a pass is: the generators' states before it began, the batches that it has given, and whether it is over."""
+
+    def __init__(self, states: list, batches: int) -> None:
+        self.states = states
+        self.batches = batches
+        self.ended = False
+
+
 class _Iterator:
     """One pass over a DataLoader."""
 
     _is_broken = False
     _IterableDataset_len_called: int | None
+    _place: _Place
 
-    def __init__(self, loader: DataLoader) -> None:
+    def __init__(self, loader: DataLoader, skip: int = 0) -> None:
         self._dataset = loader.dataset
         self._dataset_kind = loader._dataset_kind
         self._index_sampler = loader._index_sampler
@@ -304,15 +371,33 @@ class _Iterator:
         # Drawn with or without workers, so that random numbers later in the program do not depend on num_workers.
         self._base_seed = draw_seed(loader.generator)
         self._IterableDataset_len_called = loader._IterableDataset_len_called
-        self._num_yielded = 0
+        self._start_at(loader, skip)
         _warn_about_pinning(loader)
 
     def __iter__(self) -> "_Iterator":
         return self
 
+    def _start_at(self, loader: DataLoader, batch: int) -> None:
+        """The batches before that one were given by an earlier process."""
+        self._num_yielded = batch
+        self._place = loader._place or _Place([], 0)
+        if batch and self._dataset_kind == _DatasetKind.Map:
+            next(itertools.islice(self._sampler_iter, batch, batch), None)
+
+    def _pass_over(self, batches: int) -> None:
+        """An iterable dataset has to be read to get on."""
+        if self._dataset_kind == _DatasetKind.Iterable:
+            for _ in range(batches):
+                self._next_data()
+
     def __next__(self) -> Any:
-        data = self._next_data()
+        try:
+            data = self._next_data()
+        except StopIteration:
+            self._place.ended = True
+            raise
         self._num_yielded += 1
+        self._place.batches = self._num_yielded
         if self._IterableDataset_len_called is not None:
             self._warn_if_longer()
         return data
@@ -323,9 +408,9 @@ class _Iterator:
     def _next_data(self) -> Any:
         raise NotImplementedError
 
-    def _reset(self, loader: DataLoader) -> None:
+    def _reset(self, loader: DataLoader, skip: int = 0) -> None:
         self._sampler_iter = iter(self._index_sampler)  # pyright: ignore[reportArgumentType,reportCallIssue]
-        self._num_yielded = 0
+        self._start_at(loader, skip)
         self._IterableDataset_len_called = loader._IterableDataset_len_called
 
     def _warn_if_longer(self) -> None:
@@ -358,12 +443,13 @@ def _warn_about_pinning(loader: DataLoader) -> None:
 class _SingleProcessDataLoaderIter(_Iterator):
     """Fetches in the process that asks."""
 
-    def __init__(self, loader: DataLoader) -> None:
-        super().__init__(loader)
+    def __init__(self, loader: DataLoader, skip: int = 0) -> None:
+        super().__init__(loader, skip)
         make_fetcher = IterableFetcher if loader._is_iterable else MapFetcher
         self._dataset_fetcher = make_fetcher(
             loader.dataset, loader._auto_collation, loader.collate_fn, loader.drop_last
         )
+        self._pass_over(skip)
 
     def _next_data(self) -> Any:
         return self._dataset_fetcher.fetch(next(self._sampler_iter))
@@ -372,24 +458,26 @@ class _SingleProcessDataLoaderIter(_Iterator):
 class _MultiProcessingDataLoaderIter(_Iterator):
     """Has workers fetch."""
 
-    def __init__(self, loader: DataLoader) -> None:
-        super().__init__(loader)
+    def __init__(self, loader: DataLoader, skip: int = 0) -> None:
+        super().__init__(loader, skip)
         # Late, since most programs need no processes and `multiprocessing` takes time to import.
         from ._utils.multiprocess import Workers
 
         self._persistent_workers = loader.persistent_workers
         self._pool = Workers(loader, self._base_seed)
         self._pool.begin(self._sampler_iter)
+        self._pass_over(skip)
 
     @property
     def _is_broken(self) -> bool:
         """Whether a worker has died, so that the others cannot go on to another epoch either."""
         return self._pool.error is not None
 
-    def _reset(self, loader: DataLoader) -> None:
-        super()._reset(loader)
+    def _reset(self, loader: DataLoader, skip: int = 0) -> None:
+        super()._reset(loader, skip)
         self._pool.restart()
         self._pool.begin(self._sampler_iter)
+        self._pass_over(skip)
 
     def _next_data(self) -> Any:
         try:
