@@ -37,7 +37,7 @@ uint16, uint32, uint64 = (_BY_NAME[n] for n in ("uint16", "uint32", "uint64"))
 globals().update(_PUBLIC["torch"])
 
 _LAZY = frozenset(
-    "accelerator autograd backends compiler cpu cuda debug distributed distributions fft func hub jit linalg masked nested nn onnx optim overrides profiler random "
+    "_dynamo accelerator autograd backends compiler cpu cuda debug distributed distributions fft func hub jit linalg masked nested nn onnx optim overrides profiler random "
     "return_types serialization signal sparse special testing utils version nested multiprocessing amp mps xpu".split()
 )
 

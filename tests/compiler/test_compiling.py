@@ -223,3 +223,26 @@ def test_what_jit_lacks_is_named(tmp_path):
         torch.jit.trace(Net())
     with pytest.raises(RuntimeError, match="eval"):
         torch.jit.freeze(Net())
+
+
+def test_dynamo():
+    dynamo = torch._dynamo
+    dynamo.config.suppress_errors = True
+    dynamo.config.suppress_errors = False
+    assert dynamo.OptimizedModule is torch.compiler.OptimizedModule and dynamo.reset is torch.compiler.reset
+    assert issubclass(dynamo.exc.Unsupported, dynamo.exc.TorchDynamoException)
+    assert issubclass(dynamo.exc.InvalidBackend, RuntimeError)
+
+    def f(x):
+        y = x + 1
+        dynamo.graph_break()
+        return y * 2
+
+    g = dynamo.optimize("inductor")(f)
+    x = torch.ones(2)
+    dynamo.mark_dynamic(x, 0)
+    for _ in range(3):
+        assert g(x).tolist() == [4, 4]
+    assert "graph_break, which is disabled" in g._compiled.reason
+    with pytest.raises(dynamo.exc.Unsupported, match="graph_break"):
+        dynamo.optimize(nopython=True)(f)(x)

@@ -1,6 +1,7 @@
 """A zoo of functions whose calls may not be replayed blindly: each program is run with compiled functions and without, and
 has to see the same things. A program yields what it sees, several times, so that calls are first, recorded and replayed."""
 
+import builtins
 import dataclasses
 import enum
 import functools
@@ -15,7 +16,7 @@ import pytest
 
 import tenfold as torch
 from tenfold import nn
-from tenfold.compiler.compiling import Unsupported
+from tenfold.compiler.errors import Unsupported
 
 F = nn.functional
 FLAG = True
@@ -213,6 +214,159 @@ def defaults_and_keywords(compile):
 
 
 @program
+def attributes_of_functions_and_classes(compile):
+    class Counter:
+        n = 0
+
+    def plain(x):
+        plain.n += 1
+        Counter.n += 2
+        return x + plain.n * Counter.n
+
+    @compile
+    def f(x):
+        return plain(x)
+
+    @compile
+    def g(x):
+        return x * g.k
+
+    @compile
+    def h(x):
+        return x * type(box).n + box.__class__.n
+
+    plain.n, g.k, box = 0, 1.0, Counter()
+    x = torch.ones(2)
+    for _ in range(3):
+        yield f(x), plain.n, Counter.n
+    for _ in range(3):
+        yield g(x)
+    g.k = 2.0
+    for _ in range(3):
+        yield g(x)
+    for _ in range(3):
+        yield h(x)
+    Counter.n = 100
+    yield h(x)
+    yield h(x)
+
+
+@program
+def changed_builtins(compile):
+    @compile
+    def f(x):
+        return x * divmod(5, 3)[1]
+
+    x = torch.ones(2)
+    for _ in range(3):
+        yield f(x)
+    real = builtins.divmod
+    builtins.divmod = lambda a, b: (7, 7)
+    try:
+        for _ in range(3):
+            yield f(x)
+    finally:
+        builtins.divmod = real
+
+
+@program
+def seeds_of_generators(compile):
+    g = torch.Generator().manual_seed(3)
+
+    @compile
+    def f(x):
+        return x + torch.rand(2, generator=g) * g.initial_seed()
+
+    @compile
+    def again(x):
+        g.manual_seed(1)
+        return x + torch.rand(2, generator=g)
+
+    for k in range(4):
+        yield f(torch.zeros(2))
+        yield again(torch.zeros(2))
+        g.manual_seed(k)
+
+
+@program
+def keys_of_dicts(compile):
+    @compile
+    def f(batch):
+        return sum(v * (1 if k is True else 2 if type(k) is int else 3) for k, v in batch.items())
+
+    x = torch.ones(2)
+    for _ in range(3):
+        yield f({1: x})
+        yield f({True: x})
+        yield f({1.0: x})
+        yield f({x: x})
+
+
+@program
+def borrowed_attributes(compile):
+    class Box:
+        def __init__(self):
+            self.k = 1.0
+
+    box = Box()
+
+    @compile
+    def f(x):
+        return x * box.k
+
+    x = torch.ones(2)
+    for _ in range(3):
+        yield f(x)
+    box.__dict__ = {"k": 5.0}
+    yield f(x)
+    yield f(x)
+    yield f(x)
+    box.k = 7.0
+    yield f(x)
+
+
+@program
+def slots_and_descriptors(compile):
+    class Slots:
+        __slots__ = ("k",)
+
+    class Field:
+        def __get__(self, obj, kind):
+            return obj.table[0]
+
+    class Holder:
+        k = Field()
+
+        def __init__(self):
+            self.table = [1.0]
+
+    slots, holder = Slots(), Holder()
+    slots.k = 1.0
+
+    @compile
+    def f(x):
+        return x * slots.k
+
+    @compile
+    def g(x):
+        return x * holder.k
+
+    x = torch.ones(2)
+    for k in (1.0, 1.0, 1.0, 2.0, 2.0, 2.0):
+        slots.k = holder.table[0] = k
+        yield f(x)
+        yield g(x)
+
+
+@program
+def a_lazy_module(compile):
+    net = nn.Sequential(nn.LazyLinear(3), nn.ReLU())
+    f = compile(net)
+    for _ in range(4):
+        yield f(torch.ones(2, 5))
+
+
+@program
 def a_patched_module_of_functions(compile):
     @compile
     def f(x):
@@ -313,10 +467,46 @@ def aliases(compile):
         base = torch.arange(4.0)
         a, b = torch.ones(2), torch.ones(2)
         yield f(a, b), a, b
+        yield f(a, b), a, b
         yield f(base[:2], base[2:]), base
         yield f(base[:2], base[1:3]), base
         yield f(a, a), a
         yield f(a, a.view(2)), a
+
+
+@program
+def tensors_outside_that_change(compile):
+    """What is known of them by name, besides their elements."""
+    w = torch.arange(4.0).view(2, 2)
+    TABLE["w"] = w
+
+    @compile
+    def f(x):
+        w = TABLE["w"]
+        return x * (w if w.requires_grad else w.sum(0)), w.shape, w.stride(), w.requires_grad
+
+    x = torch.ones(2, 2)
+
+    def thrice():
+        for _ in range(3):
+            yield f(x)
+
+    yield from thrice()
+    w.requires_grad_()
+    yield from thrice()
+    f(x)[0].sum().backward()
+    yield w.grad
+    w.requires_grad_(False)
+    yield from thrice()
+    w.t_()
+    yield from thrice()
+    w.data = torch.ones(3, 2)
+    yield from thrice()
+    w.unsqueeze_(2).squeeze_(2)
+    yield from thrice()
+    w.fill_(7.0)
+    yield from thrice()
+    del TABLE["w"]
 
 
 @program
@@ -890,7 +1080,8 @@ def changes_to_what_it_was_given(compile):
     items = []
     for _ in range(4):
         yield f(torch.ones(2), items), len(items)
-        yield f(torch.ones(2), []), len(items)
+        new = []
+        yield f(torch.ones(2), new), len(new)
 
 
 LOG = []
@@ -921,6 +1112,11 @@ def side_effects(compile):
     for _ in range(4):
         yield f(torch.ones(2)), len(LOG)
         yield g(torch.ones(2)), count
+        globals()["LOGGED"] = 7
+        yield h(torch.ones(2)), LOGGED
+    for _ in range(4):
+        LOG.clear()
+        yield f(torch.ones(2)), len(LOG)
         globals()["LOGGED"] = 7
         yield h(torch.ones(2)), LOGGED
 

@@ -339,3 +339,30 @@ def test_profiles_lie_in_each_other(step):
         step()
     assert rows(inner)["aten::relu"].count == 1
     assert rows(outer)["aten::relu"].count == 2
+
+
+@compiles
+def test_replayed_calls_show_the_same_kernels(step):
+    torch.manual_seed(0)
+    net = torch.compile(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)))
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    x = torch.randn(4, 6)
+
+    def replayed():
+        opt.zero_grad()
+        loss = net(x).pow(2).mean()
+        loss.backward()
+        opt.step()
+        return loss.item()
+
+    def rows(step):
+        for _ in range(VISITS + 3):
+            step()
+        with profile() as prof:
+            step()
+        return {(e.key, e.count) for e in prof.key_averages() if "profile" not in e.key}
+
+    shown = rows(replayed)
+    assert net.forward._compiled.replays == VISITS + 3
+    assert shown == rows(step)
+    assert any(key.startswith("kernel ") for key, _ in shown)

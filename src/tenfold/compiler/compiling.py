@@ -12,21 +12,20 @@ from typing import Any
 
 from .._core import config
 from .._core.trace import replay
-from .._core.trace.guards import unchanged
+from .._core.trace.guards import PLAIN, unchanged
 from .._core.trace.handle import Tensor, layout_of, requires_grad, tls
-from .._core.trace.replay import Compiled, Entry, Unrecordable
+from .._core.trace.replay import Compiled, Entry, Unrecordable, call
 from ..nn import Module
 from . import settings
+from .errors import Unsupported
 from .optimized_module import OptimizedModule
 from .reading import Problem, Reading
 
 MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
 MOST_KINDS = 64  # of calls of a function that are remembered
-MOST_STRIKES = 8  # calls that changed what the function reads, before it is called as it is for good
-
-
-class Unsupported(RuntimeError):
-    """With `fullgraph=True`: why a call cannot be replayed."""
+MOST_STRIKES = (
+    8  # calls that could not be followed, or changed what is read, before the function is called as it is for good
+)
 
 
 def compile(
@@ -98,7 +97,7 @@ def wrapped(f: Callable, fullgraph: bool, limit: int, plain: bool) -> Callable:
         c.reason = "its backend runs Python as it is"
 
     def compiled(*args, **kwargs):
-        return replay.call(c, args, kwargs)
+        return call(c, args, kwargs)
 
     if not isinstance(f, Module):
         functools.update_wrapper(compiled, f)
@@ -160,7 +159,9 @@ class _Kinds:
         except Exception as e:
             if config.VERIFY and not isinstance(e, Problem):
                 raise
-            self.give_up(str(e))
+            c.strikes += 1
+            if c.strikes >= MOST_STRIKES:
+                self.give_up(str(e))
             return self.plain(str(e), args, kwargs, fatal=True)
         guards = seen.guards
         given = [a for a in leaves if isinstance(a, Tensor)]
@@ -203,6 +204,10 @@ class _Kinds:
             c.entries.remove(e)
             c.entries.insert(0, e)
         if e.path is None and e.reason is None:
+            if not replay.separate(leaves, e.guards.tensors):
+                return self.plain(
+                    "two of the tensors that it uses share memory, and no other call was recorded", args, kwargs
+                )
             self.record(e, leaves, args, kwargs)
         path = e.path
         if path is None or path.apart and not replay.apart(e, leaves):
@@ -262,8 +267,8 @@ def _flat(x, leaves: list):
     kind = type(x)
     if kind is list or kind is tuple:
         return kind, tuple([_flat(y, leaves) for y in x])
-    if kind is dict:
-        return kind, tuple([(k, _flat(v, leaves)) for k, v in x.items()])
+    if kind is dict and all([type(k) in PLAIN for k in x]):
+        return kind, tuple([(type(k), k, _flat(v, leaves)) for k, v in x.items()])
     leaves.append(x)
     return None
 

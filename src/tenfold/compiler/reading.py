@@ -58,8 +58,9 @@ REFUSED = frozenset(
 OF_TENSORS = frozenset(
     "backward grad grad_fn is_leaf retain_grad retains_grad register_hook register_post_accumulate_grad_hook requires_grad_ detach_"
     " set_ resize_ resize_as_ data_ptr const_data_ptr storage untyped_storage storage_offset _version is_shared share_memory_"
-    " is_pinned pin_memory apply_ map_ map2_ output_nr __cuda_array_interface__ __array__ _grad _st _val _leaf _hooks _is_view _base is_inference is_set_to".split()
-)  # attributes of tensors that say or do more than their elements and layout
+    " is_pinned pin_memory apply_ map_ map2_ output_nr __cuda_array_interface__ __array__ _grad _st _val _leaf _hooks _is_view _base is_inference is_set_to manual_seed seed"
+    " initial_seed get_state set_state graphsafe_get_state graphsafe_set_state clone_state".split()
+)  # attributes of tensors and generators that say or do more than their elements and layout
 EVERYTHING = frozenset(
     "__dict__ __setattr__ __delattr__ __getattribute__ __getattr__ format_map parameters named_parameters buffers named_buffers children named_children modules named_modules state_dict"
     " get_parameter get_buffer get_submodule train eval requires_grad_ zero_grad apply load_state_dict register_buffer"
@@ -199,6 +200,8 @@ class Reading:
             return name in ("__init__", "__new__") and cls in self._called or name in TEXT and self.formats
         if name.startswith("__") and name.endswith("__"):
             return not own or cls is not Module and name in READING
+        if cls is Module and name == "forward":  # it raises
+            return False
         return name in (self.mentioned if cls is Module else self.names) or self.everything and not own
 
     def _visit(self, x: Any, name: str, own: bool = False) -> None:
@@ -335,7 +338,12 @@ class Reading:
             self._visit(owner, name)
 
     def _function(self, f: types.FunctionType) -> None:
+        own = _is_own(f)
         compiled = getattr(f, "_torchdynamo_orig_callable", None)
+        if not own or compiled is not None:
+            self._objects.append(
+                (f, {"_compiled", "_torchdynamo_orig_callable", "__wrapped__"})
+            )  # a function has attributes too
         if compiled is not None:
             self._visit(compiled, f.__name__)
             return
@@ -343,7 +351,6 @@ class Reading:
             raise Problem(f"it calls {f.__name__}, which is disabled for compiling")
         if getattr(f, "_tenfold_allowed", False):
             return
-        own = _is_own(f)
         if own and self._is_known(f):
             return
         names = names_of(f.__code__)
@@ -407,6 +414,7 @@ class Reading:
                 builtins = f.__globals__.get("__builtins__", {})
                 table = builtins if isinstance(builtins, dict) else vars(builtins)
                 value = table.get(name, MISSING)
+                self._roots[id(table), name] = (table, value)
                 if value is MISSING:
                     return  # a NameError, or set by the function itself
         k = 0
@@ -416,6 +424,8 @@ class Reading:
                 found = getattr(value, chain[k])
             except AttributeError:
                 raise Problem(f"it mentions {value.__name__}.{chain[k]}, which there is not") from None
+            if chain[k] not in table and value.__name__.partition(".")[0] != "tenfold":
+                raise Problem(f"it mentions {value.__name__}.{chain[k]}, which is made when it is asked for")
             if not own or value.__name__.partition(".")[0] != "tenfold":
                 self._roots[id(table), chain[k]] = (table, table.get(chain[k], MISSING))
             value = found

@@ -8,6 +8,7 @@ from contextlib import ContextDecorator, suppress
 from typing import Any
 
 from .._core.trace.replay import COMPILED
+from .errors import InvalidBackend
 
 BACKENDS = ("cudagraphs", "inductor", "openxla", "tvm")
 OTHERS = ("eager", "aot_eager", "aot_eager_decomp_partition", "aot_ts", "ts", "onnxrt", "tensorrt")
@@ -30,7 +31,7 @@ def check_backend(backend) -> None:
         raise NotImplementedError(
             "compile: a backend of your own gets an FX graph in PyTorch, and tenfold has none. Leave `backend` out."
         )
-    raise RuntimeError(f"Invalid backend: {backend!r}, see `torch.compiler.list_backends()` for available backends.")
+    raise InvalidBackend(f"Invalid backend: {backend!r}, see `torch.compiler.list_backends()` for available backends.")
 
 
 def list_backends(exclude_tags: Iterable[str] = ("debug", "experimental")) -> list[str]:

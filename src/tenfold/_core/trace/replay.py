@@ -9,7 +9,7 @@ that its inputs enter first. From a place where it has been before it goes to th
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..ir.dtypes import dtype, get_default_dtype
@@ -570,9 +570,16 @@ def call(c: Compiled, args, kwargs):
 
 def apart(e: Entry, leaves) -> bool:
     """Whether no two inputs share memory."""
-    inputs = {id(t): t for t in [leaves[p] if type(p) is int else p for p in e.picks]}
-    storages = [t._st for t in inputs.values() if t._st is not None]
-    return len({*map(id, storages)}) == len(storages)
+    return separate([leaves[p] if type(p) is int else p for p in e.picks])
+
+
+def separate(items, outside: Iterable[Tensor] = ()) -> bool:
+    """Whether no two of the tensors among them share memory, nor one with another one outside."""
+    tensors = {id(t): t for t in items if isinstance(t, Tensor) and t._st is not None}
+    storages = {id(t._st) for t in tensors.values()}
+    if len(storages) < len(tensors):
+        return False
+    return not any([id(t._st) in storages and id(t) not in tensors for t in outside])
 
 
 # --- replaying ----------------------------------------------------------------------------------------------------------
