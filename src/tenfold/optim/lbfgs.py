@@ -89,47 +89,40 @@ class LBFGS(Optimizer):
         state.setdefault("n_iter", 0)
         lr = group["lr"]
         first_loss = _with_gradients(closure)
+        grad = self._flat_grad()
+        flat = _is_small(grad, group["tolerance_grad"])
         loss = float(first_loss)
         evaluations = 1
         state["func_evals"] += 1
-        grad = self._flat_grad()
-        if grad.abs().max() <= group["tolerance_grad"]:
+        if flat:
             return first_loss
         memory = {name: state.get(name) for name in _HISTORY}
-        ahead: Ahead | None = None  # what the next iteration begins with, computed with what this one reads
+        ahead = None
         for iteration in range(1, group["max_iter"] + 1):
             state["n_iter"] += 1
             if state["n_iter"] == 1:
-                memory.update(d=-grad, old_dirs=[], old_stps=[], ro=[], H_diag=1)
+                d = -grad
+                memory.update(d=d, old_dirs=[], old_stps=[], ro=[], H_diag=1)
                 length: Any = min(1.0, 1.0 / grad.abs().sum()) * lr
-                slope = grad.dot(memory["d"])
+                slope = grad.dot(d)
                 uphill = slope > -group["tolerance_change"]
             else:
-                if ahead is None:
-                    ahead = self._look_ahead(memory, grad, group)
-                if not ahead.curved:  # the last step says nothing of the curvature, and is not remembered
-                    ahead = self._toward(memory, grad, group, ahead.curved)
-                memory, slope, uphill = ahead.memory, ahead.slope, ahead.uphill
-                alphas = ahead.alphas
-                state.setdefault("al", [None] * group["history_size"])[: len(alphas)] = alphas
+                d, slope, uphill = self._turn(memory, ahead or self._ahead(memory, grad, group), grad, group)
                 length = lr
-            ahead = None
             memory.update(prev_flat_grad=grad.clone(), prev_loss=loss, t=length)
-            d = memory["d"]
             if uphill:
                 break
             flat = False
-            still = (d * length).abs().max() <= group["tolerance_change"]
             if group["line_search_fn"] is None:
                 self._move(d, length)
                 calls = 0
+                still = _is_small(d * length, group["tolerance_change"])
                 if iteration != group["max_iter"]:  # nobody needs the loss after the last step
-                    now = _with_gradients(closure)
+                    value = _with_gradients(closure)
                     grad = self._flat_grad()
-                    small = grad.abs().max() <= group["tolerance_grad"]
-                    ahead = self._look_ahead(memory, grad, group)
-                    loss = float(now)
-                    flat = bool(small)
+                    flat = _is_small(grad, group["tolerance_grad"])
+                    ahead = self._ahead(memory, grad, group)  # before anything is read: all is one program
+                    loss = float(value)
                     calls = 1
             else:
                 loss, grad, length, calls = self._line_search(
@@ -137,35 +130,52 @@ class LBFGS(Optimizer):
                 )
                 memory["t"] = length
                 self._move(d, length)
-                flat = bool(grad.abs().max() <= group["tolerance_grad"])
-                still = (d * length).abs().max() <= group["tolerance_change"]
+                flat = _is_small(grad, group["tolerance_grad"])
+                still = _is_small(d * length, group["tolerance_change"])
             evaluations += calls
             state["func_evals"] += calls
-            if evaluations >= group["max_eval"] or flat or still:
+            if evaluations >= group["max_eval"] or flat:
+                break
+            if still:
                 break
             if abs(loss - memory["prev_loss"]) < group["tolerance_change"]:
                 break
         state.update(memory)
+        if state["n_iter"] > 1:
+            known = [memory[name] for name in ("old_dirs", "old_stps", "ro", "H_diag")]
+            factors = two_loops(memory["prev_flat_grad"], *known)[1]
+            state.setdefault("al", [None] * group["history_size"])[: len(factors)] = factors
         return first_loss
 
     # --- the direction ------------------------------------------------------------------------------------
 
-    def _look_ahead(self, memory: dict[str, Any], grad: Tensor, group: dict) -> Ahead:
-        """What the next iteration begins with, if it remembers the last step. Nothing is read here: all of it is computed
-        together with the first value that is read afterwards."""
+    @torch.translated
+    def _ahead(self, memory: dict[str, Any], grad: Tensor, group: dict) -> Ahead:
+        """The change of gradient that the last step has brought, and the next direction if the curvature is positive."""
         change = grad - memory["prev_flat_grad"]
         step = memory["d"] * memory["t"]
         curvature = change.dot(step)
-        added = {"old_dirs": change, "old_stps": step, "ro": 1.0 / curvature}
-        longer = {name: [*memory[name], value][-group["history_size"] :] for name, value in added.items()}
-        remembering = {**memory, **longer, "H_diag": curvature / change.dot(change)}
-        return self._toward(remembering, grad, group, curvature > 1e-10)
-
-    def _toward(self, memory: dict[str, Any], grad: Tensor, group: dict, curved: Any) -> Ahead:
-        """Minus the estimated inverse of the second derivatives, times the gradient (the two-loop recursion)."""
-        d, alphas = two_loops(grad, memory["old_dirs"], memory["old_stps"], memory["ro"], memory["H_diag"])
+        inverse, scale = 1.0 / curvature, curvature / change.dot(change)
+        kept = group["history_size"] - 1
+        known = [*_last(memory["old_dirs"], kept), change], [*_last(memory["old_stps"], kept), step]
+        inverses = [*_last(memory["ro"], kept), inverse]
+        d = two_loops(grad, *known, inverses, scale)[0]
         slope = grad.dot(d)
-        return Ahead({**memory, "d": d}, list(alphas), slope, slope > -group["tolerance_change"], curved)
+        return Ahead(*known, inverses, scale, curvature > 1e-10, d, slope, slope > -group["tolerance_change"])
+
+    @torch.translated
+    def _turn(self, memory: dict[str, Any], ahead: Ahead, grad: Tensor, group: dict) -> tuple:
+        """The next direction, the slope along it, and whether that goes up. The last step is remembered where the curvature
+        is positive."""
+        if ahead.curved:
+            for name, kept in (("old_dirs", ahead.changes), ("old_stps", ahead.steps), ("ro", ahead.inverses)):
+                memory[name][:] = kept
+            memory["H_diag"] = ahead.scale
+            memory["d"] = ahead.d
+            return ahead.d, ahead.slope, ahead.uphill
+        d = memory["d"] = two_loops(grad, *[memory[name] for name in ("old_dirs", "old_stps", "ro", "H_diag")])[0]
+        slope = grad.dot(d)
+        return d, slope, slope > -group["tolerance_change"]
 
     # --- along a line -------------------------------------------------------------------------------------
 
@@ -188,6 +198,7 @@ class LBFGS(Optimizer):
 
     # --- all parameters as one vector ---------------------------------------------------------------------
 
+    @torch.translated
     def _flat_grad(self) -> Tensor:
         pieces = []
         for p in self._params:
@@ -200,6 +211,7 @@ class LBFGS(Optimizer):
             pieces.append(torch.view_as_real(piece).reshape(-1) if piece.dtype.is_complex else piece)
         return torch.cat(pieces, 0)
 
+    @torch.translated
     def _move(self, d: Tensor, length: Any) -> None:
         """Go `length` times the flat vector d."""
         begin = 0
@@ -208,18 +220,6 @@ class LBFGS(Optimizer):
             end = begin + real.numel()
             real.add_(d[begin:end].reshape(real.shape), alpha=length)
             begin = end
-
-
-@dataclass
-class Ahead:
-    """What an iteration begins with: the history and the direction in it, the factors of the recursion's first loop, the
-    loss's slope that way, whether that leads nowhere, and whether the last step had a positive curvature."""
-
-    memory: dict[str, Any]
-    alphas: list
-    slope: Tensor
-    uphill: Tensor
-    curved: Tensor
 
 
 @torch.composite(data=("scale",))
@@ -235,6 +235,34 @@ def two_loops(grad, changes, steps, inverse, scale):
         beta = changes[i].dot(d) * inverse[i]
         d = d.add(steps[i], alpha=alphas[i] - beta)
     return d, alphas
+
+
+@torch.translated
+def _is_small(t: Tensor, tolerance: float) -> Tensor:
+    """Whether no element is larger than the tolerance."""
+    return t.abs().max() <= tolerance
+
+
+@torch.translated
+def _last(items: list, count: int) -> list:
+    return items[-count:] if count else []
+
+
+@dataclass
+class Ahead:
+    """What `step` needs for its next direction: the history with the last step in it, and what follows from that.
+
+    curved  whether the curvature is positive: else the last step is not remembered
+    slope   along the direction; `uphill` if it does not go down"""
+
+    changes: list
+    steps: list
+    inverses: list
+    scale: Tensor
+    curved: Tensor
+    d: Tensor
+    slope: Tensor
+    uphill: Tensor
 
 
 def _with_gradients(closure: Callable[[], Any]) -> Any:
