@@ -167,8 +167,8 @@ def line_text(line: tuple | None) -> str:
 
 
 def cut_if_long(w: Walk) -> bool:
-    """Ends a walk that has become long, at the line where it began, or anywhere where it is twice as long. Returns whether
-    it did. A walk without gradients is long sooner: nothing that comes later needs to be in one program with it."""
+    """Ends a walk that has become long, where a loop comes round, or anywhere where it is twice as long. Returns whether it
+    did. A walk without gradients is long sooner: nothing that comes later needs to be in one program with it."""
     p = w.at
     if p.depth < config.MAX_PLAIN_WALK and p.nbytes < config.MAX_PENDING or w.body or w.hold or w.running:
         return False
@@ -179,10 +179,62 @@ def cut_if_long(w: Walk) -> bool:
     longest = config.MAX_PLAIN_WALK if plain else config.MAX_WALK
     if p.nbytes < config.MAX_PENDING and p.depth < longest:
         return False
-    if p.depth >= 2 * longest or p.nbytes >= config.MAX_PENDING or first.line == user_line():
+    if p.depth >= 2 * longest or p.nbytes >= config.MAX_PENDING or p.programs is not None or comes_round(p, first.line, longest):
         flush(w)
         return True
     return False
+
+
+def comes_round(p: Node, begun: tuple | None, longest: int) -> bool:
+    """Whether the program is again at a line that it has passed on this walk, the longest way ago of all lines that it has
+    passed more than once: so at the same place of each turn of the outermost loop. Of several such lines it is the one
+    where the walk has begun; if that is not passed again, a turn must be a good part of the walk, or the walk very long."""
+    line = user_line()
+    if line is None:
+        return False
+    code, place = line
+    if begun is None or code is not begun[0] or place != begun[1]:
+        if begun is not None and passed_again(p, begun):
+            return False
+        own = _longest_way(p, code, place)
+        return own > 0 and (4 * own > longest or 2 * p.depth >= 3 * longest)
+    return _longest_way(p, code, place) > 0
+
+
+def passed_again(p: Node, begun: tuple) -> bool:
+    """Whether a walk has come back to the line where it began."""
+    code, place = begun
+    there = False
+    n = p
+    while n.parent is not None:
+        if n.op not in PLAIN:
+            at = n.line
+            if at is not None and at[0] is code and at[1] == place:
+                there = True
+            elif there:  # it has been elsewhere before
+                return True
+        n = n.parent
+    return False
+
+
+def _longest_way(p: Node, code, place: int) -> int:
+    """How many operations ago the walk was at a line, if no line has been passed again after many more; else 0."""
+    last: dict[tuple, int] = {}  # how many operations ago each line was passed
+    own = most = ago = 0
+    n = p
+    while n.parent is not None:
+        at = n.line
+        if n.op not in PLAIN:  # what enters does so once
+            ago += 1
+        if at is not None:
+            key = (id(at[0]), at[1])  # code objects are slow to compare
+            if key in last:
+                most = max(most, ago - last[key])
+            elif at[0] is code and at[1] == place:
+                own = ago
+            last[key] = ago
+        n = n.parent
+    return own if 4 * own >= 3 * most else 0
 
 
 # --- handles to values ---------------------------------------------------------------------------------------------
