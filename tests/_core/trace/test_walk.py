@@ -7,6 +7,7 @@ import pytest
 
 import tenfold as torch
 from tenfold import debug
+from tenfold._core.trace import skeleton
 
 
 def new_edges(step, times=4):
@@ -330,3 +331,68 @@ def test_a_write_without_gradients_takes_no_history():
         held.copy_(source)
     assert not fresh.requires_grad and not held.requires_grad
     assert source.requires_grad and fresh.tolist() == held.tolist() == [1.0, 1.0]
+
+
+def test_a_long_walk_ends_where_the_outermost_loop_comes_round():
+    def loops(x):
+        for _ in range(30):
+            for _ in range(3):
+                x = (x * 0.5 + 0.25) / 1.5
+            x = x - 0.125
+        return x
+
+    with torch.no_grad():
+        x = torch.ones(4)
+        x.sum().item()
+        expected = loops(x).tolist()
+        before = torch.debug.stats()
+        for _ in range(3):
+            assert loops(x).tolist() == expected
+        after = torch.debug.stats()
+    assert after["misses"] == before["misses"]
+    walks = (after["flushes"] - before["flushes"]) / 3
+    assert walks == 3  # 300 operations, ten a turn: two walks of 130 and the rest
+
+
+def test_what_was_only_viewed_is_no_result():
+    def f(x):
+        y = x @ x
+        return y.view(4, 16).transpose(0, 1).sum()
+
+    x = torch.rand(8, 8)
+    with torch.no_grad():
+        f(x).item()
+        text = str(torch.explain(lambda: f(x).item()))
+    assert "1 path" in text and "float32[4, 16]" not in text.partition("STEPS")[0]
+
+
+def test_sizes_that_are_equal_by_chance():
+    pattern, sizes = skeleton.numbered([7, 3, 7, 21])
+    assert (pattern, sizes) == ((0, 1, 0, 2), (7, 3, 21))
+    assert skeleton.as_numbered([3, 3, 3, 9], pattern) == (3, 3, 9)
+    assert skeleton.as_numbered([3, 3, 4, 9], pattern) is None
+
+
+def test_a_path_with_sizes_that_are_equal_by_chance_runs_with_the_program_for_others():
+    rows, w = torch.rand(64, 48), torch.rand(48, 48)
+
+    def f(n):
+        x = rows[:n].clone()
+        for _ in range(8):
+            x = torch.tanh(x @ w) * 0.5
+        return x.sum().item()
+
+    with torch.no_grad():
+        for n in range(20, 40):
+            f(n)
+        before = debug.stats()["rebound"]
+        got = f(48)
+        assert before > 0 and debug.stats()["rebound"] == before + 1
+    assert got == pytest.approx(sum_of(rows[:48], w), rel=1e-5)
+
+
+def sum_of(x, w):
+    x, w = x.numpy(), w.numpy()
+    for _ in range(8):
+        x = np.tanh(x @ w) * np.float32(0.5)
+    return x.sum()

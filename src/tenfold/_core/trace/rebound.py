@@ -43,6 +43,16 @@ class Template:
         v = unbound.values([now.sizes[k] for k in self.varying])
         return None if v is None else Rebound(now, ids, past, numbers, Bound(unbound, v))
 
+    def check(self, now: Met) -> None:
+        """Raises where the program with the sizes of a path put in is not the one made for them."""
+        unbound, ids, *_ = self.made
+        fresh = Lowering(now.end)
+        if ids != [fresh.number(v) for v in now.values]:
+            raise Malformed("a path is taken for another one of other sizes")
+        wrong = differences(unbound, [now.sizes[k] for k in self.varying], recipe(fresh.graph, ids, now.lengths, CREW))
+        if wrong:
+            raise Malformed(f"a program with its sizes put in is not the one made for them: {wrong}")
+
 
 def make(now: Met, others: list[Met], varying: tuple[int, ...]) -> tuple | None:
     """(the program with unknown sizes, the numbers of what is asked, its history, their numbers in there); None where that

@@ -29,16 +29,23 @@ class Unreadable(Exception):
     """A path whose sizes cannot be told from the rest of it."""
 
 
+SIZE = object()  # in the place of a size
+
+
 class Reader:
-    """What a path is but for its sizes, and its sizes: equal ones are one."""
+    """What a path is but for its sizes, and its sizes as they come."""
 
     def __init__(self):
         self.key: list = []
-        self.sizes: dict[int, int] = {}  # size -> its number
+        self.sizes: list[int] = []
 
     def size(self, n: int) -> None:
         """0, 1 and what is below are part of the path."""
-        self.key.append(self.sizes.setdefault(n, len(self.sizes)) + 0.5 if n > 1 else n)
+        if n > 1:
+            self.sizes.append(n)
+            self.key.append(SIZE)
+        else:
+            self.key.append(n)
 
     def read(self, x) -> None:
         kind = type(x)
@@ -102,8 +109,9 @@ class Met:
         self.end, self.values, self.sizes, self.lengths = end, values, sizes, lengths
 
 
-def read(end: Node, values: tuple[Value, ...], inputs: list) -> tuple[tuple, Met]:
-    """The skeleton of a path with what is asked of it, and the path. Raises Unreadable."""
+def read(end: Node, values: tuple[Value, ...], inputs: list) -> tuple[tuple, list[int], dict[int, int]]:
+    """A path with what is asked of it, but for its sizes; its sizes; the lengths of inputs that may have any. Raises
+    Unreadable."""
     lengths: dict[int, int] = {}
     r = Reader()
     key = r.key
@@ -126,7 +134,24 @@ def read(end: Node, values: tuple[Value, ...], inputs: list) -> tuple[tuple, Met
             r.read(x)
     for v in values:
         r.value(v)
-    return tuple(key), Met(end, values, tuple(r.sizes), lengths)
+    return tuple(key), r.sizes, lengths
+
+
+def numbered(sizes: list[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(the number of each size, sizes by number): equal ones are one."""
+    found: dict[int, int] = {}
+    pattern = tuple([found.setdefault(n, len(found)) for n in sizes])
+    return pattern, tuple(found)
+
+
+def as_numbered(sizes: list[int], pattern: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The sizes by the numbers that they have on another path, where two may be equal by chance; None where they differ
+    although they are one there."""
+    found: dict[int, int] = {}
+    for k, n in zip(pattern, sizes, strict=True):
+        if found.setdefault(k, n) != n:
+            return None
+    return tuple([found[k] for k in range(len(found))])
 
 
 class Unknown:
@@ -236,6 +261,17 @@ class Skeleton:
         self.met = [*self.met[-KEPT + 1 :], now]
         return None
 
+    def lent(self, now: Met):
+        """A plan for a path of another skeleton, some of whose sizes are equal by chance."""
+        for t in self.templates:
+            if self.visits >= t.ready:
+                made = t.bound(now)
+                if made is not None:
+                    if config.VERIFY:
+                        t.check(now)
+                    return made
+        return None
+
     def begin(self, now: Met) -> None:
         """Begins to make a program; it is compared with those paths that are the least like this one."""
         different = {id(m): sum([a != b for a, b in zip(m.sizes, now.sizes)]) for m in self.met}
@@ -252,7 +288,9 @@ class Skeleton:
 
 class _Skeletons(threading.local):
     def __init__(self):
-        self.found: dict[tuple, Skeleton] = {}
+        self.found: dict[
+            tuple, dict[tuple[int, ...], Skeleton]
+        ] = {}  # a path but for its sizes -> which are equal -> ...
         self.bound = 0  # paths that have run with the program of others
 
 
@@ -269,18 +307,29 @@ def bound(end: Node, values: tuple[Value, ...], w):
     if end.depth < SHORTEST or not config.COMPILE or config.COMPILE_AT < 2 or w.runner is not None or end.special:
         return None
     try:
-        key, met = read(end, values, w.inputs)
+        key, sizes, lengths = read(end, values, w.inputs)
     except Unreadable:
         return None
     found = _skeletons.found
-    skeleton = found.get(key)
-    if skeleton is None:
+    family = found.get(key)
+    if family is None or len(family) >= MOST_SKELETONS:
         if len(found) >= MOST_SKELETONS:
             for old in list(found)[: MOST_SKELETONS // 4]:
                 del found[old]
-        skeleton = found[key] = Skeleton()
+        family = found[key] = {}
+    pattern, different = numbered(sizes)
+    skeleton = family.get(pattern)
+    if skeleton is None:
+        skeleton = family[pattern] = Skeleton()
     try:
-        plan = skeleton.bound(met)
+        plan = skeleton.bound(Met(end, values, different, lengths))
+        if plan is None:
+            for other, kin in family.items():
+                if kin is not skeleton and kin.templates:
+                    theirs = as_numbered(sizes, other)
+                    plan = None if theirs is None else kin.lent(Met(end, values, theirs, lengths))
+                    if plan is not None:
+                        break
         _skeletons.bound += plan is not None
         return plan
     except Exception:  # a mistake of the compiler's is no reason to stop a program that can be planned

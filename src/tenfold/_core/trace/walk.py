@@ -179,7 +179,12 @@ def cut_if_long(w: Walk) -> bool:
     longest = config.MAX_PLAIN_WALK if plain else config.MAX_WALK
     if p.nbytes < config.MAX_PENDING and p.depth < longest:
         return False
-    if p.depth >= 2 * longest or p.nbytes >= config.MAX_PENDING or p.programs is not None or comes_round(p, first.line, longest):
+    if (
+        p.depth >= 2 * longest
+        or p.nbytes >= config.MAX_PENDING
+        or p.programs is not None
+        or comes_round(p, first.line, longest)
+    ):
         flush(w)
         return True
     return False
@@ -193,28 +198,32 @@ def comes_round(p: Node, begun: tuple | None, longest: int) -> bool:
     if line is None:
         return False
     code, place = line
-    if begun is None or code is not begun[0] or place != begun[1]:
-        if begun is not None and passed_again(p, begun):
-            return False
-        own = _longest_way(p, code, place)
-        return own > 0 and (4 * own > longest or 2 * p.depth >= 3 * longest)
-    return _longest_way(p, code, place) > 0
+    if begun is None or code is begun[0] and place == begun[1]:
+        return _longest_way(p, code, place) > 0
+    turn = _passed(p, begun[0], begun[1])[1]
+    if 3 * _passed(p, code, place)[0] <= 4 * turn:
+        return False
+    own = _longest_way(p, code, place)
+    return own > 0 and (turn > 0 or 4 * own > longest or 2 * p.depth >= 3 * longest)
 
 
-def passed_again(p: Node, begun: tuple) -> bool:
-    """Whether a walk has come back to the line where it began."""
-    code, place = begun
-    there = False
+def _passed(p: Node, code, place: int) -> tuple[int, int]:
+    """How many operations ago a walk was at a line, and how many there were at most between two times; 0 for never."""
+    since = most = ago = 0
+    last = 0  # how many operations ago it was there
     n = p
     while n.parent is not None:
         if n.op not in PLAIN:
+            ago += 1
             at = n.line
             if at is not None and at[0] is code and at[1] == place:
-                there = True
-            elif there:  # it has been elsewhere before
-                return True
+                if since:
+                    most = max(most, ago - last)
+                else:
+                    since = ago
+                last = ago
         n = n.parent
-    return False
+    return since, most
 
 
 def _longest_way(p: Node, code, place: int) -> int:
