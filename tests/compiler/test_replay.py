@@ -1162,6 +1162,40 @@ def an_index_out_of_range(compile):
 
 
 @program
+def indices(compile):
+    @compile
+    def f(x, i):
+        y = x.clone()
+        y[i] = 7.0
+        y[:, i] += 1
+        return x[i], x[torch.arange(2), i], x[[0, 2]], y
+
+    @compile
+    def picks(x, i):
+        row = x[i[0]]  # a view
+        row[0] = 100.0
+        return row, x[i.max()]
+
+    x = torch.arange(9.0).view(3, 3)
+    for k in (0, 1, 1, 0, 1, 5, 1):
+        try:
+            found = f(x, torch.tensor([k, 2]))
+            yield [seen(t) for t in found]
+        except IndexError:
+            yield "IndexError"
+        if k < 3:
+            y = x.clone()
+            yield picks(y, torch.tensor([k, 2])), y
+
+
+def test_indices_are_no_reason():
+    f = torch.compile(lambda x, i: (x[i], x[:, i], x[[0, 1]]))
+    for _ in range(4):
+        f(torch.ones(3, 3), torch.tensor([0, 2]))
+    assert counts(f) == (3, 1)
+
+
+@program
 def nested_compile(compile):
     @compile
     def g(x):
@@ -1444,6 +1478,31 @@ def recurrent_and_attention(compile):
 
 
 @program
+def layers(compile):
+    made = [
+        (nn.GRU(3, 4, bidirectional=True), torch.randn(5, 2, 3)),
+        (nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), torch.randn(2, 3, 4)),
+        (nn.Conv2d(1, 2, 3, padding=1), torch.randn(2, 1, 4, 4)),
+        (nn.GroupNorm(2, 4), torch.randn(2, 4, 3)),
+        (nn.EmbeddingBag(5, 3), torch.tensor([[1, 2], [3, 4]])),
+        (nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)), torch.randn(2, 3)),
+        (nn.Sequential(nn.Flatten(), nn.ModuleDict({"a": nn.Linear(4, 2)})["a"], nn.Softmax(-1)), torch.randn(3, 2, 2)),
+    ]  # fmt: skip
+    for net, x in made:
+        f = compile(net)
+        for _ in range(4):
+            net.zero_grad()
+            out = f(x)
+            out = out[0] if isinstance(out, tuple) else out
+            out.square().sum().backward()
+            yield out
+            yield [p.grad for p in net.parameters()]
+            with torch.no_grad():
+                for p in net.parameters():
+                    p.sub_(p.grad * 0.1)
+
+
+@program
 def reads_that_a_handler_would_hide(compile):
     @compile
     def f(x):
@@ -1627,11 +1686,24 @@ def test_there_is_a_limit():
     g = torch.compile(lambda x, k: x * k, recompile_limit=3)
     for k in range(6):
         assert g(torch.ones(1), k).item() == k
-    assert "more than 3 kinds of calls" in reason(g)
+    assert "more than 3 kinds of calls" in reason(g) and counts(g) == (0, 6)
+    for _ in range(3):
+        g(torch.ones(1), 2)  # is known
+        g(torch.ones(1), 5)
+    assert counts(g) == (3, 9)
     torch.compiler.reset()
     for _ in range(3):
-        g(torch.ones(1), 2)
-    assert counts(g)[0] == 2
+        g(torch.ones(1), 5)
+    assert counts(g) == (5, 10)
+
+
+def test_what_keeps_changing_is_called_as_it_is():
+    box = Config(1)
+    g = torch.compile(lambda x: x * box.depth)
+    for k in range(20):
+        box.depth = k
+        assert g(torch.ones(1)).item() == k
+    assert "what it reads keeps changing: depth changed" in reason(g) and counts(g) == (0, 20)
 
 
 def test_stances():

@@ -23,6 +23,7 @@ from .reading import Problem, Reading
 
 MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
 MOST_KINDS = 64  # of calls of a function that are remembered
+MOST_STATES = 8  # of what a function reads, for the same arguments
 MOST_STRIKES = (
     8  # calls that could not be followed, or changed what is read, before the function is called as it is for good
 )
@@ -51,7 +52,7 @@ def compile(
             FX graph, which tenfold does not have.
         mode, options: accepted, and not both. `mode` has to be one of PyTorch's.
         disable: `model` comes back as it is.
-        recompile_limit: kinds of calls that are remembered; with more, the function is called as it is. Default 64.
+        recompile_limit: kinds of calls that are remembered; further ones run Python. Default 64, and 8 for the same arguments.
         name, isolate_recompiles, shapes_spec: accepted.
     Returns: a function. Of a module: an `OptimizedModule`, which calls it and has its attributes.
     Raises: RuntimeError for a `mode` or `backend` that there is not, or `mode` and `options` together;
@@ -121,13 +122,21 @@ class _Kinds:
             return self.plain("the stance is force_eager", args, kwargs)
         w = tls.walk
         leaves, tree = flatten(args, kwargs)
+        states = 0
         for e in c.entries:
-            if e.tree == tree and replay.matches(e, leaves, w) and unchanged(e.guards):
-                return self.known(e, leaves, args, kwargs)
+            if e.tree == tree and replay.matches(e, leaves, w):
+                if unchanged(e.guards):
+                    return self.known(e, leaves, args, kwargs)
+                states += 1
         if stance == "fail_on_recompile":
             raise RuntimeError(f"torch.compile: a new kind of call of {c.name}, and the stance is fail_on_recompile")
         if stance == "eager_on_recompile":
             return self.plain("the stance is eager_on_recompile", args, kwargs)
+        if states >= min(MOST_STATES, self.limit):
+            self.give_up(f"what it reads keeps changing: {c.entries[0].guards.why()}")
+            return self.plain(str(c.reason), args, kwargs)
+        if len(c.entries) >= self.limit:
+            return self.plain(f"there are more than {self.limit} kinds of calls", args, kwargs)
         return self.first(leaves, tree, args, kwargs)
 
     def plain(self, reason: str, args: tuple, kwargs: dict, fatal: bool = False):
@@ -150,10 +159,6 @@ class _Kinds:
     def first(self, leaves: tuple, tree, args: tuple, kwargs: dict):
         """A call of a new kind: an ordinary one, watched."""
         c = self.c
-        if len(c.entries) >= self.limit:
-            reason = f"there are more than {self.limit} kinds of calls" + self.difference()
-            self.give_up(reason)
-            return self.plain(reason, args, kwargs)
         try:
             seen = Reading(c.f, [a for a in leaves if not isinstance(a, Tensor)])
         except Exception as e:
@@ -190,12 +195,6 @@ class _Kinds:
         else:
             c.entries.insert(0, entry)
         return out
-
-    def difference(self) -> str:
-        new, old = self.c.entries[:2] if len(self.c.entries) > 1 else (None, None)
-        if new is None or old is None:
-            return ""
-        return f": {old.guards.why()}" if new.expect == old.expect else ": its arguments keep changing"
 
     def known(self, e: Entry, leaves: tuple, args: tuple, kwargs: dict):
         """A call of a kind that there was before."""

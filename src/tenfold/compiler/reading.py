@@ -380,7 +380,8 @@ class Reading:
     def _is_known(self, f: types.FunctionType) -> bool:
         """Whether a function of tenfold is one of which only its arguments count; False: its code is looked at."""
         home = f.__globals__["__name__"]
-        if f.__name__ in REFUSED or f.__name__.startswith("set_") or "autocast" in f.__name__:
+        layers = home.startswith("tenfold.nn") and home != functional.__name__
+        if not layers and (f.__name__ in REFUSED or f.__name__.startswith("set_") or "autocast" in f.__name__):
             raise Problem(f"it calls {f.__name__}")
         if f in QUESTIONS:
             return True
@@ -391,7 +392,7 @@ class Reading:
             if not (public or f.__name__ in vars(functional) or hasattr(f, "operation")):
                 raise Problem(f"it calls {f.__qualname__}")
             return True
-        if home.startswith("tenfold.nn"):
+        if layers:
             return False
         if home.startswith("tenfold.compiler.settings") or home == "tenfold.jit" or home == "tenfold.amp.autocast_mode":
             return True
@@ -433,6 +434,7 @@ class Reading:
         rest = chain[k:]
         self._mention(f, rest, own)
         if own:
+            self.everything = self.everything or name in ("getattr", "hasattr", "setattr", "delattr", "vars")
             home = getattr(value, "__module__", None) or ""
             if isinstance(value, types.ModuleType) or not (
                 isinstance(value, types.FunctionType) and home.startswith("tenfold.nn")

@@ -212,8 +212,9 @@ def _as_tensor(x) -> Any:
         if lay.ndim == 0 and lay.device != "meta":
             if lay.dtype in (dtypes.bool_, dtypes.uint8):
                 return bool(x.item())
-            if lay.dtype.category == 1 and (_realised(x) or not tls.walk.body):  # as a view needs it
-                return int(x.item())
+            w = tls.walk
+            if lay.dtype.category == 1 and (_realised(x) or not w.body or w.level is not None and w.level.exact):
+                return int(x.item())  # as a view needs it
         return x
     if isinstance(x, (list, tuple, range)):
         x = list(x)
@@ -402,7 +403,8 @@ def inside(index: np.ndarray, n: int) -> bool:
 
 def check_now(shape, dims, indices) -> None:
     """Indices whose memory is there are checked at the call, so that the error is raised at the user's line."""
-    if not all(layout_of(i).numel for i in indices):
+    level = tls.walk.level
+    if not all(layout_of(i).numel for i in indices) or level is not None and level.exact:
         return
     for d, i in zip(dims, indices):
         if _realised(i):

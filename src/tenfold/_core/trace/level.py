@@ -68,7 +68,10 @@ class Level:
     """One vmap that is under way.
 
     size        how many slices there are
-    randomness  "error", "same" or "different": what random operations do"""
+    randomness  "error", "same" or "different": what random operations do
+    exact       a function in here does what it would do outside, and not the same in another way"""
+
+    exact = False
 
     def __init__(self, size: int, randomness: str):
         self.size = size

@@ -52,6 +52,7 @@ class Recording:
 
     size = 0
     randomness = "different"
+    exact = True
 
     def __init__(self, sources: list[Tensor]):
         self.outer = tls.walk
