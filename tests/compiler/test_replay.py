@@ -1695,6 +1695,10 @@ def test_there_is_a_limit():
     for _ in range(3):
         g(torch.ones(1), 5)
     assert counts(g) == (5, 10)
+    for k in range(500):
+        g(torch.ones(1), k / 2)
+    g(torch.ones(1), 5)  # it is not looked for any longer
+    assert counts(g) == (5, 511)
 
 
 def test_what_keeps_changing_is_called_as_it_is():

@@ -23,6 +23,7 @@ from .reading import Problem, Reading
 
 MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
 MOST_KINDS = 64  # of calls of a function that are remembered
+MOST_MISSES = 200  # calls in a row that are of no kind that is remembered
 MOST_STATES = 8  # of what a function reads, for the same arguments
 MOST_STRIKES = (
     8  # calls that could not be followed, or changed what is read, before the function is called as it is for good
@@ -114,9 +115,12 @@ class _Kinds:
         self.c = c
         self.fullgraph = fullgraph
         self.limit = limit
+        self.missed = 0  # calls in a row that are of no kind that is remembered, when no more are
 
     def call(self, args: tuple, kwargs: dict):
         c = self.c
+        if not c.entries:
+            self.missed = 0
         stance = settings.stance.name
         if stance == "force_eager":
             return self.plain("the stance is force_eager", args, kwargs)
@@ -136,7 +140,11 @@ class _Kinds:
             self.give_up(f"what it reads keeps changing: {c.entries[0].guards.why()}")
             return self.plain(str(c.reason), args, kwargs)
         if len(c.entries) >= self.limit:
-            return self.plain(f"there are more than {self.limit} kinds of calls", args, kwargs)
+            reason = f"there are more than {self.limit} kinds of calls"
+            self.missed += 1
+            if self.missed > MOST_MISSES:
+                self.give_up(reason)
+            return self.plain(reason, args, kwargs)
         return self.first(leaves, tree, args, kwargs)
 
     def plain(self, reason: str, args: tuple, kwargs: dict, fatal: bool = False):
@@ -215,6 +223,7 @@ class _Kinds:
             return self.plain(reason, args, kwargs, fatal=path is None)
         c.last = e
         c.reason = None
+        self.missed = 0
         c.replays += 1
         return replay.replay(path, [leaves[p] if type(p) is int else p for p in e.picks], tls.walk)
 
@@ -251,9 +260,10 @@ def _differ(before: tuple, after: tuple) -> bool:
 
 
 def flatten(args: tuple, kwargs: dict) -> tuple[tuple, Any]:
-    """The leaves of the arguments, and how they are nested: None for plain positional ones."""
-    if not kwargs and not any([type(a) in _NESTS for a in args]):
-        return args, None
+    """The leaves of the arguments, and how they are nested: None for plain positional ones, (how many of these, names of the
+    others) for plain ones."""
+    if not any([type(a) in _NESTS for a in (*args, *kwargs.values())]):
+        return (*args, *kwargs.values()), (len(args), tuple(kwargs)) if kwargs else None
     leaves: list = []
     tree = (_flat(args, leaves), tuple([(k, _flat(v, leaves)) for k, v in kwargs.items()]))
     return tuple(leaves), tree

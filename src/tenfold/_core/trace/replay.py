@@ -471,14 +471,16 @@ class Entry:
 
     expect    for each leaf of the arguments: a tensor's layout, or the value
     facts     (class, requires_grad) of a tensor
-    tree      how the leaves are nested; None: they are the positional arguments
+    tree      how the leaves are nested (see compiler/compiling.py: flatten)
+    names     of arguments by keyword, after `places` others; None where leaves are nested
     ids       which leaves are the same tensor as one before, and which are read by name besides
     guards    what else the function reads
     path      None until the second call of the kind, or for good: `reason` then says why
     picks     for each input of the path, the leaf that it is, or the tensor itself"""
 
     __slots__ = (
-        "cast", "dtype", "expect", "facts", "guards", "ids", "kept", "mode", "path", "picks", "reason", "several", "tree", "watched",
+        "cast", "dtype", "expect", "facts", "guards", "ids", "kept", "mode", "names", "path", "picks", "places",
+        "reason", "several", "tree", "watched",
     )  # fmt: skip
 
     def __init__(self, leaves: tuple, tree: Any, guards: Guards, kept: dict, w: Walk):
@@ -488,6 +490,9 @@ class Entry:
         self.expect = [layout_of(a) if isinstance(a, Tensor) else a for a in leaves]
         self.facts: list[Any] = [(type(a), requires_grad(a)) if isinstance(a, Tensor) else None for a in leaves]
         self.tree = tree
+        flat = tree is None or type(tree[0]) is int
+        self.names = None if not flat else () if tree is None else tree[1]
+        self.places = len(leaves) if tree is None else tree[0]
         self.guards = guards
         self.watched = frozenset(map(id, guards.tensors))
         self.several = sum(f is not None for f in self.facts) > 1
@@ -561,11 +566,17 @@ def call(c: Compiled, args, kwargs):
         c.calls += 1
         return c.f(*args, **kwargs)
     e = c.last
-    if e is not None and e.tree is None and not kwargs and matches(e, args, w) and unchanged(e.guards):
-        path: Any = e.path
-        if not path.apart or apart(e, args):
-            c.replays += 1
-            return replay(path, [args[p] if type(p) is int else p for p in e.picks], w)
+    if e is not None and len(args) == e.places and e.names is not None and (e.names if kwargs else not e.names):
+        leaves = args
+        if kwargs:
+            if tuple(kwargs) != e.names:
+                return c.other(args, kwargs)
+            leaves = args + tuple(kwargs.values())
+        if matches(e, leaves, w) and unchanged(e.guards):
+            path: Any = e.path
+            if not path.apart or apart(e, leaves):
+                c.replays += 1
+                return replay(path, [leaves[p] if type(p) is int else p for p in e.picks], w)
     return c.other(args, kwargs)
 
 
