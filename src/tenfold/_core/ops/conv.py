@@ -19,6 +19,8 @@ from .matmul import need_bias, takes_tensors
 from .shape import channels_last_strides
 from .windows import Pair, add_windows, chunks, pad_last, per_dim, reach, volume, windows
 
+FEW_PLACES = 128  # with fewer windows in a sample, reading the filters for each sample takes longer than the products
+
 # --- the primitives: stride and dilation are tuples, padding a tuple of pairs (before, after) -----------------
 
 
@@ -77,11 +79,22 @@ def _conv(input, weight, stride, padding, dilation, groups):
     depth, places = volume(weight.shape[1:]), volume(count)
     view = windows(pad_last(input, padding), kernel, stride, dilation, count)
     filters = np.ascontiguousarray(weight).reshape(groups, m // groups, depth)
-    out = np.empty((n, groups, m // groups, places), input.dtype)
+    if places >= FEW_PLACES:
+        out = np.empty((n, groups, m // groups, places), input.dtype)
+        for part in chunks(n, groups * depth * places * input.itemsize):
+            columns = view[part].reshape(-1, groups, depth, places)
+            matmul(filters, columns, out=out[part])
+        return out.reshape(n, m, *count)
+    out = np.empty((groups, m // groups, n, places), input.dtype)
     for part in chunks(n, groups * depth * places * input.itemsize):
-        columns = view[part].reshape(-1, groups, depth, places)
-        matmul(filters, columns, out=out[part])
-    return out.reshape(n, m, *count)
+        columns = _samples_last(view[part], groups, depth, places)
+        out[:, :, part] = matmul(filters, columns).reshape(groups, m // groups, -1, places)
+    return np.ascontiguousarray(out.reshape(m, n, *count).swapaxes(0, 1))
+
+
+def _samples_last(x: np.ndarray, groups: int, rows: int, places: int) -> np.ndarray:
+    """(N, groups * rows, places) as (groups, rows, N * places): one product of matrices for all samples."""
+    return x.reshape(-1, groups, rows, places).transpose(1, 2, 0, 3).reshape(groups, rows, -1)
 
 
 def _conv_input_rule(g: Layout, weight: Layout, sizes, stride, padding, dilation, groups) -> Layout:
@@ -108,9 +121,13 @@ def _conv_input(g, weight, sizes, stride, padding, dilation, groups):
     rows = np.ascontiguousarray(g).reshape(n, groups, m // groups, places)
     out = np.zeros((n, channels, *[a + s + b for s, (a, b) in zip(sizes, padding)]), g.dtype)
     for part in chunks(n, groups * depth * places * g.itemsize):
-        columns = matmul(filters, rows[part]).reshape(-1, channels, *kernel, *count)
+        if places >= FEW_PLACES:
+            columns = matmul(filters, rows[part])
+        else:
+            columns = matmul(filters, _samples_last(rows[part], groups, m // groups, places))
+            columns = columns.reshape(groups, depth, -1, places).transpose(2, 0, 1, 3)
         if places:
-            add_windows(out[part], columns, kernel, stride, dilation, count)
+            add_windows(out[part], columns.reshape(-1, channels, *kernel, *count), kernel, stride, dilation, count)
     return out[(..., *[slice(a, a + s) for s, (a, _) in zip(sizes, padding)])]
 
 
@@ -140,8 +157,12 @@ def _conv_weight(g, input, kernel, stride, padding, dilation, groups):
     rows = np.ascontiguousarray(g).reshape(n, groups, m // groups, places)
     out = np.zeros((groups, m // groups, depth), g.dtype)
     for part in chunks(n, groups * depth * places * g.itemsize):
-        columns = view[part].reshape(-1, groups, depth, places)
-        out += matmul(rows[part], columns.swapaxes(-1, -2)).sum(0, dtype=g.dtype)
+        if places >= FEW_PLACES:
+            columns = view[part].reshape(-1, groups, depth, places)
+            out += matmul(rows[part], columns.swapaxes(-1, -2)).sum(0, dtype=g.dtype)
+        else:
+            columns = _samples_last(view[part], groups, depth, places)
+            out += matmul(_samples_last(rows[part], groups, m // groups, places), columns.swapaxes(-1, -2))
     return out.reshape(m, per_group, *kernel)
 
 
