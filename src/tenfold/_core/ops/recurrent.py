@@ -38,7 +38,7 @@ class Packing(NamedTuple):
 
     rows: Any  # (T * N,) the packed row of each place of the grid, some valid row where the sequence has ended
     places: Any  # (R,) the place of each packed row in the grid
-    present: list  # T masks (N, 1): is the sequence still there?
+    present: Any  # (T, N, 1): is the sequence still there?
     steps: int
 
 
@@ -64,28 +64,28 @@ def _packing(data, batch_sizes, sequences: int) -> Packing:
     step_of_row = marks.cumsum(0)[:total]
     sequence_of_row = arange(total, device=data.device) - starts.index_select(0, step_of_row)
     places = step_of_row * sequences + sequence_of_row
-    return Packing(rows.flatten(), places, list(present.unsqueeze(2).unbind(0)), steps)
+    return Packing(rows.flatten(), places, present.unsqueeze(2), steps)
 
 
 # --- one step ---------------------------------------------------------------------------------------------
 
 
-def _recurrent(gates, h, weights: Weights):
+def _add_recurrent(gates, h, weights: Weights):
     """The input's share of the gates plus the state's."""
     return addmm(gates, h, weights.w_hh.t())
 
 
 def _tanh_step(gates, state, weights):
-    return (_recurrent(gates, state[0], weights).tanh(),)
+    return (_add_recurrent(gates, state[0], weights).tanh(),)
 
 
 def _relu_step(gates, state, weights):
-    return (_recurrent(gates, state[0], weights).relu(),)
+    return (_add_recurrent(gates, state[0], weights).relu(),)
 
 
 def _lstm_step(gates, state, weights):
     h, c = state
-    i, f, g, o = _recurrent(gates, h, weights).chunk(4, 1)
+    i, f, g, o = _add_recurrent(gates, h, weights).chunk(4, 1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     h = o.sigmoid() * c.tanh()
     return (h if weights.w_hr is None else linear(h, weights.w_hr)), c
@@ -125,15 +125,25 @@ def _scan(gates, state, weights: Weights, step: Cell, reverse: bool, present: li
     return outputs, state
 
 
+@composite(name="_recurrence")
+def _recurrence(gates, state, weights, present, step, reverse):
+    """(outputs (T, N, H), final states) of a recurrence over (T, N, G). One edge: layers and directions with the same
+    sizes share its body, and so do packed batches that differ in the number of rows."""
+    present = None if present is None else present.unbind(0)
+    outputs, state = _scan(gates.unbind(0), state, Weights(*weights), step, reverse, present)
+    return (stack(outputs), *state)
+
+
 def _layer(x, state, weights: Weights, step: Cell, reverse: bool, packing: Packing | None):
     """One layer in one direction over (T, N, C), or over packed rows (R, C)."""
     gates = _input_gates(x, weights, step)
+    own = Weights(None, weights.w_hh, None, weights.b_hh if step is _gru_step else None, weights.w_hr)
     if packing is None:
-        outputs, state = _scan(gates.unbind(0), state, weights, step, reverse, None)
-        return stack(outputs), state
+        outputs, *state = _recurrence(gates, state, own, None, step, reverse)
+        return outputs, tuple(state)
     grid = gates.index_select(0, packing.rows).unflatten(0, (packing.steps, -1))
-    outputs, state = _scan(grid.unbind(0), state, weights, step, reverse, packing.present)
-    return stack(outputs).flatten(0, 1).index_select(0, packing.places), state
+    outputs, *state = _recurrence(grid, state, own, packing.present, step, reverse)
+    return outputs.flatten(0, 1).index_select(0, packing.places), tuple(state)
 
 
 # --- the stack of layers ----------------------------------------------------------------------------------
