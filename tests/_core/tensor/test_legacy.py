@@ -1,5 +1,8 @@
 """Older methods that programs still call."""
 
+import array
+import collections
+
 import pytest
 
 import tenfold as torch
@@ -46,3 +49,23 @@ def test_split_takes_pytorchs_names():
     assert [p.tolist() for p in x.split([1, 4])] == [[0], [1, 2, 3, 4]]
     with pytest.raises(TypeError):
         torch.split(x)
+
+
+@pytest.mark.parametrize(
+    "data", [range(3), (0, 1, 2), collections.deque([0, 1, 2]), array.array("i", [0, 1, 2]), b"\0\1\2"]
+)
+def test_constructors_take_any_sequence(data):
+    if isinstance(data, bytes):
+        with pytest.raises(TypeError, match="'bytes'"):
+            torch.LongTensor(data)
+        data = bytearray(data)
+    made = torch.LongTensor(data)
+    assert made.dtype is torch.int64
+    assert made.tolist() == [0, 1, 2]
+    assert torch.Tensor(data).tolist() == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("data", [{1: 2}, {1, 2}, iter([1]), 2.5, None])
+def test_constructors_refuse_what_is_no_sequence(data):
+    with pytest.raises(TypeError):
+        torch.FloatTensor(data)

@@ -50,10 +50,14 @@ def construct(d: dtype_class, args: tuple, device=None, any_dtype: bool = False)
             if first.dtype is not d:
                 raise TypeError(f"Expected a Storage of type {d}, got one of {first.dtype}: convert it first")
             return first._tensor
-        if isinstance(first, str):
-            raise TypeError("new(): invalid data type 'str'")
+        if isinstance(first, (str, bytes)):
+            raise TypeError(f"new(): invalid data type '{type(first).__name__}'")
+        if hasattr(first, "__len__") and hasattr(first, "__getitem__") and not isinstance(first, dict):
+            return tensor(list(first), dtype=d, device=where)  # a range, a deque, any sequence
     if all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in args):
         return filled(shape_from(args, "Tensor"), 0, d, where)
+    if len(args) == 1:
+        raise TypeError(f"new(): data must be a sequence (got {type(first).__name__})")
     raise TypeError(
         f"new(): invalid arguments {tuple(type(a).__name__ for a in args)}: give sizes as ints, or one sequence of data"
     )
