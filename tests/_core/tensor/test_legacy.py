@@ -69,3 +69,21 @@ def test_constructors_take_any_sequence(data):
 def test_constructors_refuse_what_is_no_sequence(data):
     with pytest.raises(TypeError):
         torch.FloatTensor(data)
+
+
+def test_deprecated_constructors_of_sparse_tensors():
+    indices, values = torch.tensor([[0, 1], [1, 0]]), torch.tensor([1.0, 2.0])
+    with pytest.warns(UserWarning, match="sparse_coo_tensor"):
+        made = torch.sparse.FloatTensor(indices, values, torch.Size([2, 3]))
+        assert made.to_dense().tolist() == [[0, 1, 0], [2, 0, 0]]
+        assert torch.sparse.FloatTensor(indices, values).shape == (2, 2)
+        assert torch.sparse.LongTensor(2, 3).dtype is torch.int64
+        assert torch.sparse.DoubleTensor().shape == (0,)
+        with pytest.raises(TypeError, match="list"):
+            torch.sparse.FloatTensor([[0], [1]], [1.0])
+        with pytest.raises(RuntimeError, match="int64"):
+            torch.sparse.FloatTensor(indices.float(), values)
+    assert made.type() == "torch.sparse.FloatTensor"
+    assert isinstance(made, torch.sparse.FloatTensor)
+    assert not isinstance(made, torch.FloatTensor)
+    assert not isinstance(values, torch.sparse.FloatTensor)

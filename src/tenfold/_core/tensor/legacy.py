@@ -15,6 +15,7 @@ from ..ops.conversion import to
 from ..ops.creation import filled, shape_from, tensor
 from ..ops.declare import PUBLIC
 from ..ops.devices import device_name
+from ..ops.sparse_tensor import Sparse, SparseTensor, sparse_coo_tensor
 from ..trace.handle import Tensor, layout_of, placed
 from ..trace.walk import place
 from . import copies  # noqa: F401  attaches copying and pickling
@@ -81,7 +82,7 @@ class _TypeMeta(type):
     """isinstance(t, torch.LongTensor) asks for the dtype."""
 
     def __instancecheck__(cls, t) -> bool:
-        return isinstance(t, Tensor) and layout_of(t).dtype is cls.dtype
+        return isinstance(t, Tensor) and not isinstance(t, Sparse) and layout_of(t).dtype is cls.dtype
 
     def __call__(cls, *args, device=None):
         return construct(cls.dtype, args, device)
@@ -95,8 +96,39 @@ for _name, _d in NAMES.items():
     PUBLIC["torch"][_name] = _cls
 
 
+class _SparseMeta(_TypeMeta):
+    """torch.sparse.FloatTensor and its kin: deprecated constructors of sparse tensors."""
+
+    def __instancecheck__(cls, t) -> bool:
+        return isinstance(t, SparseTensor) and layout_of(t).dtype is cls.dtype
+
+    def __call__(cls, *args, device=None):
+        warnings.warn(
+            f"torch.sparse.{cls.__name__} is deprecated: use torch.sparse_coo_tensor", UserWarning, stacklevel=2
+        )
+        if not args or not isinstance(args[0], Tensor):
+            return sparse_coo_tensor(tuple(shape_from(args or (0,), "sparse.Tensor")), dtype=cls.dtype, device=device)
+        if len(args) not in (2, 3) or not isinstance(args[1], Tensor):
+            raise TypeError(
+                f"sparse.{cls.__name__}: new() received an invalid combination of arguments: give indices and values"
+                f" (tensors) and a size, or a size alone, not {tuple(type(a).__name__ for a in args)}"
+            )
+        if layout_of(args[0]).dtype is not dtypes.int64:
+            raise RuntimeError(f"indices must be an int64 tensor, but are of {layout_of(args[0]).dtype}")
+        return sparse_coo_tensor(*args, device=device)
+
+    def __repr__(cls) -> str:
+        return f"<class 'torch.sparse.{cls.__name__}'>"
+
+
+for _name, _d in NAMES.items():
+    if _d is not dtypes.bool_:
+        _doc = f"A sparse tensor of {_d} from indices and values, or a size."
+        PUBLIC["sparse"][_name] = _SparseMeta(_name, (), {"dtype": _d, "__module__": "torch.sparse", "__doc__": _doc})
+
+
 def type_name(t: Tensor) -> str:
-    return f"torch.{NAME_OF[layout_of(t).dtype]}"
+    return f"torch.{'sparse.' if isinstance(t, SparseTensor) else ''}{NAME_OF[layout_of(t).dtype]}"
 
 
 def _type(self, dtype=None, non_blocking=False, **more):
