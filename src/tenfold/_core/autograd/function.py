@@ -145,32 +145,45 @@ class Function:
     @classmethod
     def apply(cls, *args, **kwargs):
         """Runs forward and records backward."""
-        w = tls.walk
-        mode = w.at.mode
-        ctx = FunctionCtx()
-        ctx.needs_input_grad = needs = _needs(args)
-        live = mode and True in needs
-        separate = cls.setup_context is not Function.setup_context
-        set_mode(False)
-        try:
-            if w.level is not None and hasattr(cls, "vmap"):
-                if not separate:
-                    raise RuntimeError(
-                        f"{cls.__name__} has a vmap of its own, so that forward may not be run here: what it does with ctx"
-                        " belongs into the static method setup_context(ctx, inputs, output)"
-                    )
-                result = _by_rule(cls, args, w.level)
-                cls.setup_context(ctx, args, result)
-            elif separate:
-                result = cls.forward(*args, **kwargs)
-                cls.setup_context(ctx, args, result)
-            else:
-                result = cls.forward(ctx, *args, **kwargs)
-        finally:
-            set_mode(mode)
-        if not live:
-            return result
-        return _record(cls, ctx, args, result)
+        return _applied(cls, args, kwargs)
+
+
+@translated
+def _applied(cls, args: tuple, kwargs: dict):
+    w = tls.walk
+    mode = w.at.mode
+    ctx = FunctionCtx()
+    needs = tuple([isinstance(a, Tensor) and requires_grad(a) for a in args])
+    ctx.needs_input_grad = needs
+    set_mode(False)
+    try:
+        if cls.setup_context is not Function.setup_context or w.level is not None:
+            result = _in_two(cls, ctx, args, kwargs, w)
+        else:
+            result = cls.forward(ctx, *args, **kwargs)
+    finally:
+        set_mode(mode)
+    if not mode or True not in needs:
+        return result
+    return _record(cls, ctx, args, result)
+
+
+def _in_two(cls, ctx: FunctionCtx, args: tuple, kwargs: dict, w: Walk):
+    """Runs forward, and setup_context if there is one; under a vmap by the Function's own rule if it has that."""
+    separate = cls.setup_context is not Function.setup_context
+    if w.level is not None and hasattr(cls, "vmap"):
+        if not separate:
+            raise RuntimeError(
+                f"{cls.__name__} has a vmap of its own, so that forward may not be run here: what it does with ctx"
+                " belongs into the static method setup_context(ctx, inputs, output)"
+            )
+        result = _by_rule(cls, args, w.level)
+    elif not separate:
+        return cls.forward(ctx, *args, **kwargs)
+    else:
+        result = cls.forward(*args, **kwargs)
+    cls.setup_context(ctx, args, result)
+    return result
 
 
 class VmapInfo(NamedTuple):
@@ -198,12 +211,6 @@ def _by_rule(cls, args: tuple, level: Level):
             dims = list(out[1]) if isinstance(out[1], (tuple, list)) else [out[1]] * len(results)
         results = [r if d is None else r.movedim(d, 0) for r, d in zip(results, dims)]
     return build_tree(tree, [level.argument(r.detach(), d is not None) for r, d in zip(results, dims)])
-
-
-@translated
-def _needs(args) -> tuple:
-    """Which arguments are tensors that require grad."""
-    return tuple([isinstance(a, Tensor) and requires_grad(a) for a in args])
 
 
 @translated

@@ -144,6 +144,7 @@ class Passage:
         for i, (_, hooks) in zip(route.hooked, w.hooked):
             self.hooks.setdefault(i, []).append(hooks)
 
+    @translated
     def run(self, seeds: list[Tensor]) -> None:
         w = self.walk
         outer = w.arriving

@@ -230,6 +230,7 @@ def value_of(t: Tensor) -> list[tuple]:
     return [(hist[0], hist[1])] if hist is not None else []
 
 
+@translated
 def stepwise(
     outputs: list[Tensor], seeds: list[Tensor], retain: bool, create: bool, inputs, deliver_to=None
 ) -> list[Tensor | None]:
