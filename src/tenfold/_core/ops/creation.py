@@ -101,14 +101,15 @@ class _Kinds:
 
 def _numbers(data: Any, wanted: dtype | None) -> tuple[np.ndarray, dtype]:
     """Nested sequences of numbers as an array, and their dtype: the one wanted, or the one they have by themselves."""
-    found = _Kinds()
     if type(data) is list and data and type(data[0]) in (int, float) and len(set(map(type, data))) == 1:
-        found.kinds.add(type(data[0]))  # the usual case, shortly
-        shape: tuple[int, ...] = (len(data),)
+        shape: tuple[int, ...] = (len(data),)  # the usual case, shortly
+        natural = of_number(type(data[0]))
+        plain = data
     else:
+        found = _Kinds()
         shape = found.shape(data)
-    natural = found.dtype()
-    plain = _plain(data) if found.dtypes else data
+        natural = found.dtype()
+        plain = _plain(data) if found.dtypes else data
     try:
         array = np.array(plain, dtype=_holder(natural)).reshape(shape)
     except OverflowError:
@@ -132,7 +133,10 @@ def _check_numbers(array: np.ndarray, d: dtype) -> None:
 
 def _holder(d: dtype) -> np.dtype:
     """A NumPy dtype that holds Python numbers of the dtype's kind without loss."""
-    return np.dtype({0: "?", 1: "i8", 2: "f8", 3: "c16"}[d.category])
+    return _HOLDERS[d.category]
+
+
+_HOLDERS = [np.dtype(name) for name in ("?", "i8", "f8", "c16")]
 
 
 def _plain(x):
@@ -253,6 +257,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         natural = dtypes.from_numpy(array.dtype)
     else:
         array, natural = _numbers(data, dtype)
+        if array.dtype == (dtype or natural).np:  # an array of its own
+            return mark(from_array(array, dtype or natural, where), requires_grad)
     out = from_array(in_memory(array, dtype or natural), dtype or natural, where)
     return mark(out, requires_grad)
 

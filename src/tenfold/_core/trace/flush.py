@@ -549,6 +549,7 @@ def located(error: Exception, where: str) -> Exception:
 def trim(w: Walk) -> None:
     """Forgets the tree (it grows again where it is walked): it has reached its bound."""
     w.roots = {}
+    w.lines = None
     w.at = w.root(w.at.mode, w.at.cast)
     w.nodes = 0
 

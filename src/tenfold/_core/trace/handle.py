@@ -214,7 +214,7 @@ class Walk:
     __slots__ = (
         "at", "roots", "keep", "storages", "cached", "scalars", "inputs", "leaves", "eager", "body", "nodes", "flushes", "hits",
         "misses", "planned", "edges", "inference", "hooked", "running", "hold", "runner", "bundles",
-        "lent", "writes", "grads", "level", "ending", "arriving",
+        "lent", "writes", "grads", "level", "ending", "arriving", "lines",
     )  # fmt: skip
 
     def __init__(self, body: bool = False):
@@ -241,6 +241,7 @@ class Walk:
         self.arriving: Any = (
             None  # what brings gradients that have not been put into `grad` yet: called before one is looked at
         )
+        self.lines: Any = None  # where it has been (walk.Lines), once it is long
         self.ending = False  # nothing that is computed from here on gets a history
         self.nodes = self.flushes = self.hits = self.misses = self.planned = self.edges = 0
 

@@ -183,67 +183,75 @@ def cut_if_long(w: Walk) -> bool:
         p.depth >= 2 * longest
         or p.nbytes >= config.MAX_PENDING
         or p.programs is not None
-        or comes_round(p, first.line, longest)
+        or comes_round(p, first.line, longest, w)
     ):
         flush(w)
         return True
     return False
 
 
-def comes_round(p: Node, begun: tuple | None, longest: int) -> bool:
+class Lines:
+    """Where the program has been on a walk.
+
+    end     the node up to which it is known
+    count   operations up to there
+    last    for each line, the number of the operation that was there last
+    most    the most operations between two times at a line
+    turn    the same of the line where the walk began"""
+
+    __slots__ = ("end", "count", "last", "most", "turn")
+
+    def __init__(self, end: Node):
+        self.end = end
+        self.count = self.most = self.turn = 0
+        self.last: dict[tuple, int] = {}
+
+
+def comes_round(p: Node, begun: tuple | None, longest: int, w: Walk) -> bool:
     """Whether the program is again at a line that it has passed on this walk, the longest way ago of all lines that it has
     passed more than once: so at the same place of each turn of the outermost loop. Of several such lines it is the one
     where the walk has begun; if that is not passed again, a turn must be a good part of the walk, or the walk very long."""
-    line = user_line()
-    if line is None:
+    line, begin = _key(user_line()), _key(begun)
+    lines = _lines(p, begin, w)
+    if line not in lines.last:
         return False
-    code, place = line
-    if begun is None or code is begun[0] and place == begun[1]:
-        return _longest_way(p, code, place) > 0
-    turn = _passed(p, begun[0], begun[1])[1]
-    if 3 * _passed(p, code, place)[0] <= 4 * turn:
+    own = lines.count + 1 - lines.last[line]
+    if 4 * own < 3 * lines.most:  # another line is passed less often
         return False
-    own = _longest_way(p, code, place)
-    return own > 0 and (turn > 0 or 4 * own > longest or 2 * p.depth >= 3 * longest)
+    if line == begin:
+        return True
+    return 3 * own > 4 * lines.turn and (lines.turn > 0 or 4 * own > longest or 2 * p.depth >= 3 * longest)
 
 
-def _passed(p: Node, code, place: int) -> tuple[int, int]:
-    """How many operations ago a walk was at a line, and how many there were at most between two times; 0 for never."""
-    since = most = ago = 0
-    last = 0  # how many operations ago it was there
+def _lines(p: Node, begin: tuple, w: Walk) -> Lines:
+    """Where the walk has been up to a node."""
+    lines = w.lines
+    new: list[Node] = []
     n = p
-    while n.parent is not None:
-        if n.op not in PLAIN:
-            ago += 1
-            at = n.line
-            if at is not None and at[0] is code and at[1] == place:
-                if since:
-                    most = max(most, ago - last)
-                else:
-                    since = ago
-                last = ago
+    while n.parent is not None and (lines is None or n is not lines.end):
+        new.append(n)
         n = n.parent
-    return since, most
+    if lines is None or n is not lines.end:
+        lines = w.lines = Lines(n)
+    while new:
+        n = new.pop()
+        lines.end = n
+        if n.op in PLAIN or n.line is None:  # what enters does so once
+            continue
+        at = _key(n.line)
+        lines.count += 1
+        if at in lines.last:
+            way = lines.count - lines.last[at]
+            lines.most = max(lines.most, way)
+            if at == begin:
+                lines.turn = max(lines.turn, way)
+        lines.last[at] = lines.count
+    return lines
 
 
-def _longest_way(p: Node, code, place: int) -> int:
-    """How many operations ago the walk was at a line, if no line has been passed again after many more; else 0."""
-    last: dict[tuple, int] = {}  # how many operations ago each line was passed
-    own = most = ago = 0
-    n = p
-    while n.parent is not None:
-        at = n.line
-        if n.op not in PLAIN:  # what enters does so once
-            ago += 1
-        if at is not None:
-            key = (id(at[0]), at[1])  # code objects are slow to compare
-            if key in last:
-                most = max(most, ago - last[key])
-            elif at[0] is code and at[1] == place:
-                own = ago
-            last[key] = ago
-        n = n.parent
-    return own if 4 * own >= 3 * most else 0
+def _key(line: tuple | None) -> tuple:
+    """A line as a key: code objects are slow to compare."""
+    return (0, 0) if line is None else (id(line[0]), line[1])
 
 
 # --- handles to values ---------------------------------------------------------------------------------------------

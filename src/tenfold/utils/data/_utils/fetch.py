@@ -72,6 +72,7 @@ class IterableFetcher:
         return self.collate_fn(batch)
 
 
+@tenfold.translated
 def gather_batch(dataset, indices):
     """What `default_collate` makes of a TensorDataset's samples (or of a Subset of one), by one gather a tensor.
 
@@ -90,7 +91,7 @@ def gather_batch(dataset, indices):
     if type(dataset) is not TensorDataset or set(map(type, indices)) != {int}:
         return None
     tensors = dataset.tensors
-    if not all(_can_gather(tensor) for tensor in tensors):
+    if not all([_can_gather(tensor) for tensor in tensors]):
         return None
     size = len(dataset)
     least = min(indices)
@@ -100,5 +101,6 @@ def gather_batch(dataset, indices):
     return [tensor.index_select(0, rows) for tensor in tensors]
 
 
+@tenfold.translated
 def _can_gather(tensor) -> bool:
     return type(tensor) is tenfold.Tensor and not tensor.requires_grad and tensor.is_contiguous()
