@@ -55,7 +55,7 @@ SINGLE = Precision(
     ln2=0.6931472,
     ln2_low=-1.9046542e-09,
     log2_e=1.442695,
-    exp_range=(-105.0, 100.0),
+    exp_range=(-104.0, 100.0),
     exp2_range=(-152.0, 130.0),
     exp=(0.001383906, 0.008369201, 0.041668102, 0.16666517, 0.49999994),
 )
@@ -67,7 +67,7 @@ DOUBLE = Precision(
     ln2=0.6931471805599453,
     ln2_low=2.3190468138462996e-17,
     log2_e=1.4426950408889634,
-    exp_range=(-750.0, 720.0),
+    exp_range=(-746.0, 720.0),
     exp2_range=(-1080.0, 1030.0),
     exp=(
         *(2.0973638403294793e-09, 2.510963483687388e-08, 2.7557171621800283e-07, 2.7557242826278525e-06),
@@ -142,9 +142,12 @@ def exp_in_two(x: Value, low: Any, p: Precision) -> tuple[Value, Value, Value]:
 
 
 def exp(x: Value, p: Precision) -> Value:
+    """Where the result is 0 (what a mask has set to -inf), 1 is computed: a product that is too small takes a processor as
+    long as twenty others."""
     low, high = p.exp_range
-    result, n = exp_parts(at_least(at_most(x, high), low), p)
-    return scaled(result, n, p)
+    nothing = x < low
+    result, n = exp_parts(select(nothing, 0.0, at_most(x, high)), p)
+    return select(nothing, 0.0, scaled(result, n, p))
 
 
 def exp_normal(x: Value, p: Precision) -> Value:
