@@ -4,13 +4,15 @@ import itertools
 
 import oracle
 import pytest
-from random_programs import drawing, executor, writing
+from random_programs import drawing, executor, more, writing
 
 import tenfold
 
 PARTS = 8
 FIRST = 10_000  # the seed
 NATIVE_EACH = 4  # one of so many is run by machine code too
+NEWER = [name for name in more.STEPS if name not in writing.STEPS]
+DRAWN = [*drawing.NAMES, *NEWER * 4]  # the newer operations are as frequent as all others
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -18,11 +20,23 @@ NATIVE_EACH = 4  # one of so many is run by machine code too
 def test_random_programs(part, pytestconfig):
     compared = 0
     for seed in range(part, pytestconfig.getoption("--programs"), PARTS):
-        program = drawing.seeded(FIRST + seed)
+        program = drawing.seeded(FIRST + seed, drawn=DRAWN if seed % 2 else drawing.NAMES)
         with oracle.compared(native=seed // PARTS % NATIVE_EACH == 0) as counts:
-            executor.run(program, tenfold, writing.STEPS)
+            executor.run(program, tenfold, more.STEPS)
         compared += counts["results"]
     assert compared > 0
+
+
+def test_the_newer_operations_are_computed():
+    """Few of their steps fail: a program of errors would compare nothing."""
+    did = []
+    for seed in range(60):
+        program = drawing.seeded(FIRST + seed, drawn=DRAWN)
+        steps = executor.run(program, tenfold, more.STEPS).steps
+        did += [(name, what) for (name, _), what in zip(program, steps) if name in NEWER]
+    done = [name for name, what in did if what == "ok"]
+    assert len(done) > 0.6 * len(did)
+    assert set(done) == set(NEWER)
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ NAMES = [name for name in STEPS for _ in range(OFTEN.get(name, 1))]
 START = ("create_leaf", "create", "create_leaf")
 
 
-def seeded(seed, longest=LONGEST):
-    """The program of that seed."""
+def seeded(seed, longest=LONGEST, drawn=NAMES):
+    """The program of that seed, its steps drawn from a list of names."""
     rng = random.Random(seed)
-    names = [*START, *rng.choices(NAMES, k=rng.randint(4, longest))]
+    names = [*START, *rng.choices(drawn, k=rng.randint(4, longest))]
     return [(name, rng.randrange(NUMBERS)) for name in names]
 
 

@@ -13,6 +13,7 @@ from ..trace.handle import Tensor, layout_of
 from .checks import known_values
 from .creation import filled
 from .declare import describe, function, inplace_variant, primitive, store_out
+from .elementwise import remainder
 from .indexing import _index, add_at, check_apart, inside, store_exactly
 from .shape import dim_or_axis, expand, reshape
 
@@ -127,7 +128,8 @@ def take_along_dim(input, indices, dim=None, *, out=None):
     if lay.ndim:
         input = expand(input, [*wanted[:d], lay.shape[d], *wanted[d + 1 :]])
         indices = expand(indices, [*wanted[:d], have.shape[d], *wanted[d + 1 :]])
-    r = _gather(input, d, indices)
+    n = lay.shape[d] if lay.ndim else 1
+    r = _gather(input, d, remainder(indices, n) if n else indices)
     return r if out is None else store_out(out, r, "take_along_dim")
 
 

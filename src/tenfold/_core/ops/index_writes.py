@@ -11,7 +11,7 @@ from ..trace.handle import Tensor, layout_of
 from .autocast import widened
 from .creation import filled
 from .declare import describe, function, inplace_variant, primitive, store_out
-from .gathering import UFUNCS, _bounds_now, bounded, check_long, combine, reduction_gradient, rows
+from .gathering import UFUNCS, _bounds_now, _constant, bounded, check_long, combine, reduction_gradient, rows
 from .indexing import _index_put, advanced_indices
 from .shape import reshape
 
@@ -30,8 +30,11 @@ def _write_gradient(g, out, input, dim, index, source, how, include_self):
         return rows(x, dim, index).reshape(source.shape)
 
     if how == "set":
-        by_source = rows(g, dim, index)
-        by_source = by_source.sum() if source.ndim == 0 else by_source.reshape(source.shape)
+        if source.ndim == 0:  # what several places of the index name is filled once
+            taken = put(_constant(input, 0, g), _constant(source, 1, g), "set", True)
+            by_source = g.masked_fill(taken == 0, 0.0).sum()
+        else:
+            by_source = rows(g, dim, index).reshape(source.shape)
         return put(g, filled(source.shape, 0, g.dtype, "cpu"), "set", True), None, by_source
     by_input, by_source = reduction_gradient(g, out, input, source, how, include_self, put, get)
     return by_input, None, by_source

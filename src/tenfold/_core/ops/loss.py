@@ -13,6 +13,7 @@ from ..ir.arrays import required
 from ..ir.dtypes import FLOAT
 from ..ir.shapes import Layout, broadcast_shapes, layout, numel
 from ..trace.handle import Tensor, layout_of, translated
+from .activation import logsigmoid
 from .checks import known_values, tensor_function
 from .declare import elementwise, not_implemented, operation, primitive, scalar_name
 from .loss_classes import NUMBERED, REDUCTIONS, reduced, reduction_of
@@ -294,12 +295,12 @@ def _refuse_integers(lays) -> None:
     gradient=lambda g, out, input, other: _logits_slopes(g, input, other),
 )  # fmt: skip
 def _logits_error(input, other):
-    return np.maximum(input, 0) - input * other + np.log1p(np.exp(-np.abs(input)))
+    return (1 - other) * input + (np.log1p(np.exp(-np.abs(input))) + np.maximum(-input, 0))
 
 
 def _rounded_logits(input, target, pos_weight):
     """The loss in PyTorch's steps: each of them rounds half types."""
-    positive = _logits_error(input, input.detach() * 0 + 1)  # -log(sigmoid(input))
+    positive = -logsigmoid(input)
     if pos_weight is not None:
         positive = ((pos_weight - 1) * target + 1) * positive
     return (1 - target) * input + positive
@@ -374,7 +375,7 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
 
 @operation(where="", name="multilabel_soft_margin_loss", grad_name="Div")
 def _multilabel_soft_margin(input, target, weight, how):
-    loss = _logits_error(input, target)
+    loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     if weight is not None:
         loss = loss * weight
     axis = input.dim() - 1

@@ -96,14 +96,14 @@ def _masked_fill(input, mask, value):
 @function
 def nonzero(input, *, as_tuple=False, out=None):
     """Where input is not zero: (number, dims) of int64, or a tuple with a tensor for each dim."""
-    ndim = layout_of(input).ndim
+    lay = layout_of(input)
+    ndim = lay.ndim
+    values = array_of(input)
+    found = np.nonzero(np.atleast_1d(dtypes.decode(values, lay.dtype) if lay.dtype.half else values))
     if as_tuple:
         if out is not None:
             raise TypeError("nonzero() does not support the out kwarg when as_tuple is True")
-        found = np.nonzero(np.atleast_1d(array_of(input)))
         return tuple([from_array(f.astype(np.int64), dtypes.int64) for f in found])
-    values = array_of(input)
-    found = np.nonzero(np.atleast_1d(values))
     count = len(found[0])
     r = from_array(np.stack(found).astype(np.int64) if ndim else np.empty((0, count), np.int64), dtypes.int64)
     r._lay = layout(

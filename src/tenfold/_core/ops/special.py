@@ -211,7 +211,7 @@ publish(inplace_variant(mvlgamma, "mvlgamma"), "mvlgamma_", "Tensor")
 
 
 def _zeta_gradient(g, out, input, other):
-    return None, g * -input * zeta(input + 1.0, other)
+    return "zeta", g * -input * zeta(input + 1.0, other)
 
 
 @elementwise(

@@ -122,6 +122,8 @@ def make_vjp(spec: Spec, needs: tuple[bool, ...], present: tuple[bool, ...]) -> 
         for i, g in enumerate(got):
             if g is None or i >= n or not needs[i]:
                 continue
+            if type(g) is str:  # what has no derivative
+                raise NotImplementedError(f"the derivative for '{g}' is not implemented.")
             wrt.append(i)
             results.append(fit(g, spec.lays[i]))
         return results
