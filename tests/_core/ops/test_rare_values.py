@@ -59,3 +59,31 @@ def test_what_has_no_derivative_says_so():
     assert by_q.item() == pytest.approx(-2 * torch.special.zeta(torch.tensor(3.0), torch.tensor(1.5)).item())
     with pytest.raises(NotImplementedError, match="'zeta'"):
         torch.autograd.grad(torch.special.zeta(x, q).sum(), x)[0].item()
+
+
+def test_incomplete_gamma_of_large_arguments():
+    """Near the diagonal, P(a, a + z sqrt(a)) tends to the normal distribution's Phi(z), as 1 / sqrt(a)."""
+    for a in (1e6, 1e10, 1e14):
+        x = torch.tensor([a - 2 * a**0.5, a, a + 1.5 * a**0.5], dtype=torch.float64)
+        first = torch.full_like(x, a)
+        found = torch.igamma(first, x)
+        expected = torch.special.ndtr(torch.tensor([-2.0, 0.0, 1.5], dtype=torch.float64))
+        torch.testing.assert_close(found, expected, rtol=0, atol=0.2 / a**0.5 + 1e-8)
+        torch.testing.assert_close(torch.igammac(first, x), 1 - found, rtol=0, atol=1e-15)
+
+
+def test_losses_of_the_torch_namespace_are_not_reduced():
+    x, y = torch.ones(3), torch.zeros(3)
+    rows = torch.ones(3, 2)
+    assert torch.binary_cross_entropy_with_logits(x, y).shape == (3,)
+    assert torch.hinge_embedding_loss(x, x).shape == torch.kl_div(x, x).shape == (3,)
+    assert torch.margin_ranking_loss(x, x, x).shape == torch.triplet_margin_loss(rows, rows, rows).shape == (3,)
+    assert torch.cosine_embedding_loss(rows, rows, x).shape == (3,) and torch.kl_div(x, x, 1).shape == ()
+
+
+def test_numbers_beside_whole_numbers():
+    x = torch.tensor([255, 1], dtype=torch.uint8)
+    assert torch.isin(x, -1).tolist() == [True, False] and torch.isin(x, 257).tolist() == [False, True]
+    assert torch.isin(x, 1.0).tolist() == [False, True] and torch.isin(300, torch.tensor([44], dtype=torch.uint8))
+    assert torch.equal(torch.tensor([1, 2]), torch.tensor([1.0, 2.0]))
+    assert not torch.equal(torch.tensor([1, 2]), torch.tensor([1.0, 2.5]))

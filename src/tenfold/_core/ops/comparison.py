@@ -95,11 +95,6 @@ def equal(input, other) -> bool:
             raise TypeError(f"equal(): argument '{name}' must be Tensor, not {type(t).__name__}")
     if layout_of(input).shape != layout_of(other).shape:
         return False
-    if layout_of(input).dtype is not layout_of(other).dtype:
-        raise RuntimeError(
-            f"Expected object of data type {layout_of(input).dtype} but got data type {layout_of(other).dtype} "
-            "for argument 'other' in call to equal"
-        )
     return bool(array_of(eq(input, other)).all())
 
 

@@ -504,8 +504,8 @@ def numbered(reduction) -> str:
 
 
 @tensor_function(where="torch", name="kl_div")
-def numbered_kl_div(input, target, reduction=1, *, log_target=False):
-    """As nn.functional.kl_div; reduction 0 none, 1 mean, 2 sum."""
+def numbered_kl_div(input, target, reduction=0, *, log_target=False):
+    """As nn.functional.kl_div; reduction 0 none (default), 1 mean, 2 sum."""
     return _kl_div(input, target, bool(log_target), numbered(reduction))
 
 
@@ -516,6 +516,6 @@ def numbered_poisson_nll_loss(input, target, log_input, full, eps, reduction):
 
 
 @tensor_function(where="torch", name="binary_cross_entropy_with_logits")
-def numbered_binary_cross_entropy_with_logits(input, target, weight=None, pos_weight=None, reduction=1):
-    """As nn.functional.binary_cross_entropy_with_logits; reduction 0 none, 1 mean, 2 sum."""
+def numbered_binary_cross_entropy_with_logits(input, target, weight=None, pos_weight=None, reduction=0):
+    """As nn.functional.binary_cross_entropy_with_logits; reduction 0 none (default), 1 mean, 2 sum."""
     return _weighted_logits(input, target, weight, pos_weight, numbered(reduction))

@@ -300,24 +300,24 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
 
 
 @tensor_function(where="torch", name="hinge_embedding_loss")
-def numbered_hinge_embedding_loss(input, target, margin=1.0, reduction=1):
-    """As nn.functional.hinge_embedding_loss; reduction 0 none, 1 mean, 2 sum."""
+def numbered_hinge_embedding_loss(input, target, margin=1.0, reduction=0):
+    """As nn.functional.hinge_embedding_loss; reduction 0 none (default), 1 mean, 2 sum."""
     return _hinge(input, target, margin, numbered(reduction))
 
 
 @tensor_function(where="torch", name="margin_ranking_loss")
-def numbered_margin_ranking_loss(input1, input2, target, margin=0.0, reduction=1):
-    """As nn.functional.margin_ranking_loss; reduction 0 none, 1 mean, 2 sum."""
+def numbered_margin_ranking_loss(input1, input2, target, margin=0.0, reduction=0):
+    """As nn.functional.margin_ranking_loss; reduction 0 none (default), 1 mean, 2 sum."""
     return _ranking(input1, input2, target, margin, numbered(reduction))
 
 
 @tensor_function(where="torch", name="cosine_embedding_loss")
-def numbered_cosine_embedding_loss(input1, input2, target, margin=0.0, reduction=1):
-    """As nn.functional.cosine_embedding_loss; reduction 0 none, 1 mean, 2 sum."""
+def numbered_cosine_embedding_loss(input1, input2, target, margin=0.0, reduction=0):
+    """As nn.functional.cosine_embedding_loss; reduction 0 none (default), 1 mean, 2 sum."""
     return cosine_embedding_loss(input1, input2, target, margin, reduction=numbered(reduction))
 
 
 @tensor_function(where="torch", name="triplet_margin_loss")
-def numbered_triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6, swap=False, reduction=1):
-    """As nn.functional.triplet_margin_loss; reduction 0 none, 1 mean, 2 sum."""
+def numbered_triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6, swap=False, reduction=0):
+    """As nn.functional.triplet_margin_loss; reduction 0 none (default), 1 mean, 2 sum."""
     return _triplet(anchor, positive, negative, margin, p, eps, bool(swap), numbered(reduction))

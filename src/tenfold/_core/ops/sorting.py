@@ -329,14 +329,22 @@ def _isin(elements, test_elements, invert):
     return np.isin(elements, test_elements, invert=invert)
 
 
+def _beside(number, tensor_beside):
+    """A number as a tensor: a whole one has the dtype of whole numbers that it stands beside."""
+    made = tensor(number)
+    if isinstance(tensor_beside, Tensor) and type(number) is int and layout_of(tensor_beside).dtype.category == 1:
+        return made.to(layout_of(tensor_beside).dtype)
+    return made
+
+
 @function(where="torch")
 def isin(elements, test_elements, *, assume_unique=False, invert=False, out=None):
     """Whether each element is among test_elements, as bool; one of the two may be a number.
 
     Args: invert: whether it is not. Default False."""
     if not isinstance(elements, Tensor):
-        elements = tensor(elements)
+        elements = _beside(elements, test_elements)
     if not isinstance(test_elements, Tensor):
-        test_elements = tensor(test_elements)
+        test_elements = _beside(test_elements, elements)
     promote(layout_of(elements).dtype, layout_of(test_elements).dtype)
     return stored("isin", _isin(elements, test_elements, bool(invert)), out)

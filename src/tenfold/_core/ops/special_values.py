@@ -365,21 +365,39 @@ def _upper_fraction(a, x):
     return np.exp(a * np.log(x) - x - _lgamma_positive(a)) * h
 
 
+def _uniform(a, x, upper: bool):
+    """P(a, x) or Q(a, x) for large a and x near to it, where series and fraction need some sqrt(a) steps (DLMF 8.12)."""
+    mu = (x - a) / a
+    half = np.zeros(a.shape)  # of eta squared: mu - log(1 + mu)
+    for k in range(18, 1, -1):
+        half = mu * half + (-1) ** k / k
+    half *= mu * mu
+    eta = np.copysign(np.sqrt(2 * half), mu)
+    first = np.polyval((1 / 25515, -139 / 777600, 1 / 2835, 1 / 864, -2 / 135, 1 / 12, -1 / 3), eta)
+    second = np.polyval((-139 / 77760, 25 / 6048, -1 / 288, -1 / 540), eta)
+    rest = np.exp(-a * half) / np.sqrt(2 * np.pi * a) * (first + second / a)
+    sign = 1 if upper else -1
+    return 0.5 * erfc_values(sign * eta * np.sqrt(a / 2)) + sign * rest
+
+
 def _incomplete_gamma(a, x, upper: bool):
     a, x = np.broadcast_arrays(a, x)
     small = x < a + 1
     usual = (a > 0) & (x > 0) & np.isfinite(a) & np.isfinite(x)
+    near = usual & (a > 2e4) & (np.abs(x - a) < 0.1 * a)
     low = np.zeros(a.shape)
-    here = usual & small
+    here = usual & small & ~near
     if here.any():
         low[here] = _lower_series(a[here], x[here])
-    there = usual & ~small
+    there = usual & ~small & ~near
     high = np.zeros(a.shape)
     if there.any():
         high[there] = _upper_fraction(a[there], x[there])
     p = np.where(small, low, 1 - high)
     q = np.where(small, 1 - low, high)
     r = q if upper else p
+    if near.any():
+        r[near] = _uniform(a[near], x[near], upper)
     r = np.where((x == 0) & (a > 0), 1.0 if upper else 0.0, r)
     r = np.where((a == 0) & (x > 0), 0.0 if upper else 1.0, r)
     r = np.where(np.isinf(x) & np.isfinite(a) & (a >= 0), 0.0 if upper else 1.0, r)
