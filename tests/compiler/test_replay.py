@@ -2,6 +2,7 @@
 has to see the same things. A program yields what it sees, several times, so that calls are first, recorded and replayed."""
 
 import builtins
+import cProfile
 import dataclasses
 import enum
 import functools
@@ -882,6 +883,57 @@ def pythons_random(compile):
         yield f(torch.zeros(2))
 
 
+def noise():
+    """Cannot be followed."""
+    try:
+        return random.random()
+    finally:
+        LOG.append(1.0)
+
+
+@program
+def effects_that_are_seldom(compile):
+    global FLAG
+
+    @compile
+    def f(x):
+        return x + (random.random() if FLAG else 1)
+
+    @compile
+    def g(x):
+        return x + (noise() if FLAG else 1)
+
+    @compile
+    def h(x):
+        return x + (sum(map(lambda _: noise(), range(2))) if FLAG else 1)
+
+    @compile
+    def value(x):
+        draw = random.random
+        return x + (sum(map(lambda draw: draw(), [draw])) if FLAG else 1)
+
+    class Net(nn.Module):
+        def tell(self, x):
+            print(x)
+            self.told = random.random()
+
+        def forward(self, x):
+            if FLAG:
+                self.tell(0)
+                return x + self.told
+            return x
+
+    net = compile(Net())
+    LOG.clear()
+    try:
+        for FLAG in (False, False, False, True, True, False, True):  # noqa: B007
+            for function in (f, g, h, value, net):
+                yield function(torch.zeros(1)), len(LOG)
+    finally:
+        FLAG = True
+        LOG.clear()
+
+
 @program
 def a_generator_of_its_own(compile):
     g = torch.Generator().manual_seed(3)
@@ -1672,6 +1724,28 @@ def test_reasons(f, capsys):
     with pytest.raises(Unsupported, match=REASONS[f]):
         for _ in range(2):
             whole(torch.ones(2))
+
+
+def test_effects_in_branches_that_are_not_taken_do_no_harm():
+    def f(x, loud):
+        if loud:
+            print(x)
+            noise()
+        return x * 2
+
+    g = torch.compile(f, fullgraph=True)
+    for _ in range(3):
+        g(torch.ones(1), False)
+    assert counts(g) == (2, 1)
+    with pytest.raises(Unsupported, match="it calls print"):
+        g(torch.ones(1), True)
+    profile = cProfile.Profile()
+    g = torch.compile(f)
+    profile.enable()  # there can be one profiler: it cannot be told what is called
+    for _ in range(3):
+        g(torch.ones(1), False)
+    profile.disable()
+    assert counts(g) == (0, 3)
 
 
 def test_side_effects_are_a_reason_but_no_error():

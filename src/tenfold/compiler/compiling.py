@@ -19,7 +19,7 @@ from ..nn import Module
 from . import settings
 from .errors import Unsupported
 from .optimized_module import OptimizedModule
-from .reading import Problem, Reading
+from .reading import Problem, Reading, watched
 
 MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
 MOST_KINDS = 64  # of calls of a function that are remembered
@@ -152,9 +152,12 @@ class _Kinds:
         c = self.c
         c.reason = reason
         if fatal and self.fullgraph:
-            raise Unsupported(f"torch.compile: {c.name} cannot be replayed (fullgraph=True): {reason}")
+            raise self.unsupported(reason)
         c.calls += 1
         return c.f(*args, **kwargs)
+
+    def unsupported(self, reason: str) -> Unsupported:
+        return Unsupported(f"torch.compile: {self.c.name} cannot be replayed (fullgraph=True): {reason}")
 
     def give_up(self, reason: str) -> None:
         """From here on the function is called as it is."""
@@ -187,7 +190,8 @@ class _Kinds:
         entry = Entry(leaves, tree, guards, seen.kept, tls.walk)
         tensors = [*given, *seen.tensors]
         before = list(map(_facts, tensors))
-        out = self.plain("this was its first call of this kind", args, kwargs)
+        with watched(seen.barred) as effects:
+            out = self.plain("this was its first call of this kind", args, kwargs)
         later, shape = flatten(args, kwargs)
         if shape != tree or len(later) != len(leaves) or any([a is not b for a, b in zip(later, leaves)]):
             changed = "a list or dict that it was given"
@@ -195,9 +199,11 @@ class _Kinds:
             changed = "the shape, gradient or attributes of a tensor"
         else:
             changed = "" if unchanged(guards) else guards.why()
-        if changed:
+        if effects and self.fullgraph:
+            raise self.unsupported(effects[0])
+        if changed or effects:
             c.strikes += 1
-            c.reason = f"it changes what it reads: {changed}"
+            c.reason = effects[0] if effects else f"it changes what it reads: {changed}"
             if c.strikes >= MOST_STRIKES:
                 self.give_up(c.reason)
         else:

@@ -18,7 +18,8 @@ import operator
 import sys
 import types
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import tenfold
@@ -82,12 +83,12 @@ SKIPPED = ("CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "RESUME")
 class Names:
     """What a code object mentions, with the code inside of it.
 
-    roots       (kind, name, attributes right behind it); kind: "global" or "free"
+    roots       (kind, name, attributes right behind it, whether it is only called); kind: "global" or "free"
     attributes  names of attributes, those right behind a root left out
     problem     what cannot be followed"""
 
     def __init__(self, code: types.CodeType):
-        self.roots: list[tuple[str, str, tuple[str, ...]]] = []
+        self.roots: list[tuple[str, str, tuple[str, ...], bool]] = []
         self.attributes: set[str] = set()
         self.problem: str | None = None
         self.formats = False  # it may turn any object into text
@@ -109,7 +110,8 @@ class Names:
                 while op.startswith("LOAD") and k < len(steps) and steps[k].opname in ("LOAD_ATTR", "LOAD_METHOD"):
                     chain.append(steps[k].argval)
                     k += 1
-                self.roots.append((kind, value, tuple(chain)))
+                last = steps[k - 1]  # what pushes a NULL is the callee of a call, and goes nowhere else
+                self.roots.append((kind, value, tuple(chain), last.opname == "LOAD_METHOD" or "NULL" in last.argrepr))
             elif "ATTR" in op or op == "LOAD_METHOD":
                 self.attributes.add(value)
             elif op in ("IMPORT_NAME", "IMPORT_FROM", "IMPORT_STAR"):
@@ -148,13 +150,16 @@ class Reading:
 
     tensors   the tensors that are reached by names
     guards    what has to be the same for a later call to do the same
-    kept      objects that are the same at a later call, by id"""
+    kept      objects that are the same at a later call, by id
+    barred    functions that could not be followed, with the reason, by id: the call must not have called them"""
 
     def __init__(self, f: Callable, rest: list):
         self.names: set[str] = {"forward", "_looks_for_hooks"}
         self.mentioned: set[str] = {"forward", "_looks_for_hooks"}  # by code that is not tenfold's
         self.everything = False
         self.formats = False
+        self.barred: dict[int, tuple[Any, str]] = {}
+        self._values: set[int] = set()  # what is not only called
         self._called: set[type] = set()  # classes that may be called, with their bases
         self.tensors: list[Any] = []
         self.kept: dict[int, Any] = {}
@@ -168,6 +173,7 @@ class Reading:
             tuple[type, bool, set]
         ] = []  # classes, whether they are tenfold's, and the names that were followed
         self._containers: list = []
+        self._f = f
         self._visit(f, "")
         for x in rest:
             self._visit(x, "an argument")
@@ -179,7 +185,11 @@ class Reading:
     def _follow(self) -> None:
         while True:
             while self._todo:
-                self._look(*self._todo.pop())
+                x, name = self._todo.pop()
+                try:
+                    self._look(x, name)
+                except Problem as e:
+                    self._bar(x, str(e))
                 if len(self.kept) > MOST_OBJECTS:
                     raise Problem(f"it can reach more than {MOST_OBJECTS} objects")
             for obj, done in self._objects:
@@ -191,9 +201,17 @@ class Reading:
                 for name, value in list(vars(cls).items()):
                     if name not in done and self._may_run(cls, own, name):
                         done.add(name)
-                        self._visit(value, f"{cls.__name__}.{name}", own)
+                        self._visit(value, f"{cls.__name__}.{name}")
             if not self._todo:
                 return
+
+    def _bar(self, x: Any, why: str) -> None:
+        """A function cannot be followed. That is no harm where it is not called, which `watched` tells: of Python's functions
+        always, of built-in ones where Python calls them."""
+        python = type(x) is types.FunctionType
+        if x is self._f or not python and (id(x) in self._values or type(x) is not types.BuiltinFunctionType):
+            raise Problem(why)
+        self.barred[id(x)] = x, why
 
     def _may_run(self, cls: type, own: bool, name: str) -> bool:
         if name in UNUSED:
@@ -204,9 +222,13 @@ class Reading:
             return False
         return name in (self.mentioned if cls is Module else self.names) or self.everything and not own
 
-    def _visit(self, x: Any, name: str, own: bool = False) -> None:
+    def _visit(self, x: Any, name: str, called: bool = False) -> None:
         if isinstance(x, CONSTANTS) and type(x) in CONSTANTS or x is MISSING:
             return
+        if not called:
+            self._values.add(id(x))
+            if id(x) in self.barred:
+                self._bar(*self.barred[id(x)])
         if id(x) not in self.kept:
             self.kept[id(x)] = x
             self._todo.append((x, name))
@@ -363,8 +385,8 @@ class Reading:
             if value is not None:
                 self._visit(value, f"a default of {f.__qualname__}")
         cells = dict(zip(f.__code__.co_freevars, f.__closure__ or ()))
-        for kind, name, chain in names.roots:
-            self._root(f, cells, kind, name, chain, own)
+        for root in names.roots:
+            self._root(f, cells, own, *root)
 
     def _mention(self, f, names, own: bool) -> None:
         """Code of f mentions attributes of those names."""
@@ -398,7 +420,7 @@ class Reading:
             return True
         raise Problem(f"it calls {home}.{f.__qualname__}")
 
-    def _root(self, f, cells: dict, kind: str, name: str, chain: tuple[str, ...], own: bool) -> None:
+    def _root(self, f, cells: dict, own: bool, kind: str, name: str, chain: tuple[str, ...], called: bool) -> None:
         if kind == "free":
             cell = cells[name]
             try:
@@ -442,7 +464,7 @@ class Reading:
                 return  # tenfold's own code: only what it reads of modules counts
             if home == functional.__name__ or home.startswith("tenfold._core"):
                 return
-        self._visit(value, name)
+        self._visit(value, name, called and not rest)
 
     # --- guards -----------------------------------------------------------------------------------------------------------
 
@@ -467,6 +489,34 @@ class Reading:
                 g.function(f)
         for c in self._containers:
             g.container(c)
+
+
+@contextmanager
+def watched(barred: dict[int, tuple[Any, str]]) -> Iterator[list[str]]:
+    """Collects why, where functions that are barred are called by this thread."""
+    found: list[str] = []
+    if not barred:
+        yield found
+        return
+    if sys.getprofile() is not None:  # somebody else is watching
+        found += [why for _, why in barred.values()]
+        yield found
+        return
+    codes = {x.__code__: why for x, why in barred.values() if type(x) is types.FunctionType}
+
+    def seen(frame, event, arg) -> None:
+        if event == "call":
+            why = codes.get(frame.f_code)
+        else:
+            why = barred[id(arg)][1] if event == "c_call" and id(arg) in barred else None
+        if why is not None:
+            found.append(why)
+
+    sys.setprofile(seen)
+    try:
+        yield found
+    finally:
+        sys.setprofile(None)
 
 
 def _is_own(f: types.FunctionType) -> bool:
