@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import random as streams
 from ..ir import dtypes
+from ..ir.arrays import required
 from ..ir.dtypes import dtype as dtype_class
 from ..ir.dtypes import get_default_dtype
 from ..ir.shapes import Layout, Size, broadcast_shapes, contiguous_strides, layout, result_strides, size
@@ -447,13 +448,48 @@ def _multinomial(input, num_samples, replacement, d, generator):
     return streams.multinomial(engine_of(generator), weights, num_samples, replacement, d.name)
 
 
+@primitive(
+    rule=lambda input: layout(size(input.shape), None, input.dtype, input.device),
+    where="",
+    name="_weights",
+    differentiable=False,
+)
+def _weights(input):
+    """The input, after checking that each row can be weights of categories."""
+    most = input.max(-1)
+    if not required((input >= 0) & (input < np.inf)):
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if not required(most > 0):
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    return input
+
+
+def _is_race(lay: Layout, num_samples) -> bool:
+    """Whether one category of each row is drawn, in a dtype whose arithmetic is its own."""
+    return (
+        num_samples == 1
+        and lay.dtype.name in ("float32", "float64")
+        and 0 < lay.ndim < 3
+        and lay.numel > 0
+        and lay.shape[-1] <= 1 << 24
+        and lay.device == "cpu"
+        and tls.walk.level is None
+    )
+
+
 @function
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
     """Indices of categories drawn with the weights in each row of input.
 
     Args: input: (C) or (N, C), not negative; num_samples: how many for each row; replacement: whether a category may come twice. Default False.
     Returns: int64, (num_samples) or (N, num_samples)."""
-    r = _multinomial(input.detach(), num_samples, bool(replacement), layout_of(input).dtype, generator)
+    lay = layout_of(input)
+    if _is_race(lay, num_samples):  # as random/multinomial.py has it, but in kernels
+        weights = _weights(input.detach())
+        times = draw("exponential", lay.shape, None, lay.dtype, generator, 1.0, 0.0)
+        r = (weights / times).argmax(-1, keepdim=True)
+    else:
+        r = _multinomial(input.detach(), num_samples, bool(replacement), lay.dtype, generator)
     return r if out is None else store_out(out, r, "multinomial")
 
 

@@ -36,6 +36,10 @@ def fractions32(engine: Engine, count: int) -> np.ndarray:
 
 def fractions64(engine: Engine, count: int) -> np.ndarray:
     """`count` float64 numbers in [0, 1), each the low 53 bits of two words."""
+    if count <= _CHUNK:
+        pairs = engine.random64(count)
+        pairs &= _MASK53
+        return pairs.view(np.int64) * 2.0**-53
     result = np.empty(count, np.float64)
     for start in range(0, count, _CHUNK):
         part = result[start : start + _CHUNK]
