@@ -25,6 +25,6 @@ def test_what_is_no_distribution_draws_nothing(weights):
     generator = torch.Generator().manual_seed(4)
     before = generator.get_state()
     for _ in range(12):
-        with pytest.raises(RuntimeError, match="probability|invalid multinomial"):
+        with pytest.raises(RuntimeError, match=r"probability|invalid multinomial"):
             torch.multinomial(torch.tensor(weights), 1, generator=generator).tolist()
     assert torch.equal(generator.get_state(), before)
