@@ -67,10 +67,28 @@ class History:
         self.saved = {i: x for i, x in self.saved.items() if i in kept}
 
 
+LARGE = 1000  # steps; compiling takes some 0.2 ms for each
+OFTEN = 64  # visits after which a path is compiled whatever its part is
+FEW_PATHS = 3  # a path that is this part of what is run, or more, is one of few
+
+
 class Plan:
     """A path's end and the values asked for: the graph, the program, and what a later backward needs."""
 
-    __slots__ = ("graph", "ids", "numbers", "program", "past", "cache", "visits", "pending", "machine", "donors")
+    __slots__ = (
+        "graph",
+        "ids",
+        "numbers",
+        "program",
+        "past",
+        "cache",
+        "visits",
+        "times",
+        "since",
+        "pending",
+        "machine",
+        "donors",
+    )
 
     def __init__(self, end: Node, key: tuple[Value, ...], old: list[Value | None] | None = None):
         low = Lowering(end)
@@ -85,6 +103,8 @@ class Plan:
         self.donors = replaced(self.ids, key, old) if old else {}
         self.cache: tuple | None = None  # of a recorder that computes nothing
         self.visits = 0
+        self.times = 0  # visits, with those that do not count (`seldom`)
+        self.since = end.walk.edges - end.depth
         self.pending: Any = None  # the compiled program that is to come
         self.machine: Any = None  # the compiled program
 
@@ -109,6 +129,9 @@ class Plan:
     def visit(self, w: Walk) -> None:
         """Counts a visit. Compiling begins half way to the visit at which the compiled program takes over, and is then
         waited for."""
+        self.times += 1
+        if self.visits + 1 == config.COMPILE_AT // 2 and self.seldom(w):
+            return
         self.visits += 1
         if not config.COMPILE or self.visits not in (config.COMPILE_AT, config.COMPILE_AT // 2):
             return
@@ -127,6 +150,12 @@ class Plan:
             first_program()
         else:
             self.pending = later.start(self.graph, self.program.results, w.inputs, self.donors)
+
+    def seldom(self, w: Walk) -> bool:
+        """Whether this is a large program on a path that is a small part of what is run, as where a loop over a sentence has
+        another length each time: to compile each of them takes longer than they then save."""
+        part = self.times * w.at.depth
+        return len(self.graph.specs) > LARGE and self.times < OFTEN and part * FEW_PATHS < w.edges - self.since
 
 
 def flush(w: Walk) -> None:
