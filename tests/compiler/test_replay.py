@@ -731,6 +731,57 @@ def changes_to_a_module(compile):
 
 
 @program
+def hooks_of_modules(compile):
+    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    f = compile(net)
+    x = torch.randn(2, 3)
+    seen_by = []
+
+    def thrice():
+        for _ in range(3):
+            net.zero_grad()
+            out = f(x)
+            out.sum().backward()
+            yield out, net[0].weight.grad, len(seen_by)
+
+    yield from thrice()
+    factor = 2.0
+    handles = [net[0].register_forward_hook(lambda m, args, out: out * factor)]
+    yield from thrice()
+    factor = 3.0
+    yield from thrice()
+    handles.append(net.register_forward_pre_hook(lambda m, args: (args[0] + 1,)))
+    handles.append(net[1].register_forward_hook(lambda m, args, kwargs, out: out - 1, with_kwargs=True))
+    yield from thrice()
+    handles.append(net[1].register_forward_hook(lambda m, args, out: seen_by.append(out.shape)))
+    yield from thrice()
+    handles.pop().remove()
+    handles.append(net[1].register_full_backward_hook(lambda m, gi, go: (gi[0] * 10,)))
+    yield from thrice()
+    while handles:
+        handles.pop().remove()
+        yield from thrice()
+    g = compile(lambda x: net(x))  # an OptimizedModule calls hooks for all modules once more, as in PyTorch
+    for _ in range(3):
+        yield g(x)
+    handle = nn.modules.module.register_module_forward_hook(lambda m, args, out: out + 5)
+    for _ in range(3):
+        yield g(x)
+    handle.remove()
+    for _ in range(3):
+        yield g(x)
+
+
+def test_forward_hooks_are_no_reason():
+    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    net[0].register_forward_hook(lambda m, args, out: out * 2)
+    f = torch.compile(net)
+    for _ in range(4):
+        f(torch.ones(2, 3))
+    assert counts(f) == (3, 1)
+
+
+@program
 def a_method(compile):
     net = Net()
     f = compile(net.other)

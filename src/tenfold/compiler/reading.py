@@ -282,9 +282,8 @@ class Reading:
                 self._visit(x._orig_mod, name)
                 return
             if x._looks_for_hooks:
-                tables = (x._forward_hooks, x._forward_pre_hooks, x._backward_hooks, x._backward_pre_hooks)
-                if any(tables) or Module._looks_for_hooks:
-                    raise Problem(f"it calls a {cls.__name__} that has hooks" + (f" ({name})" if name else ""))
+                if x._backward_hooks or x._backward_pre_hooks or Module._looks_for_hooks:
+                    raise Problem(f"it calls a {cls.__name__} that has backward hooks, or hooks for all modules")
                 self._visit(Module._call_impl, name)
         elif home == "tenfold" or cls.__flags__ & (1 << 9) == 0 or not hasattr(x, "__dict__"):
             raise Problem(f"it uses a {cls.__name__} ({name}), and what that holds is not known")
