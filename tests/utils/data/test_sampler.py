@@ -1,5 +1,6 @@
 import pytest
 
+import tenfold
 from tenfold.utils.data import (
     BatchSampler,
     DistributedSampler,
@@ -89,3 +90,13 @@ def test_a_sampler_without_iter_names_its_class():
 
     with pytest.raises(NotImplementedError, match="Nothing"):
         iter(Nothing())
+
+
+def test_epochs_walk_the_same_path():
+    loader = tenfold.utils.data.DataLoader(tenfold.utils.data.TensorDataset(tenfold.arange(30)), 4, shuffle=True)
+    for _ in range(3):
+        list(loader)
+    before = tenfold.debug.stats()["nodes"]
+    orders = [[x.tolist() for (x,) in loader] for _ in range(4)]
+    assert tenfold.debug.stats()["nodes"] == before
+    assert len({str(order) for order in orders}) == 4

@@ -1,6 +1,7 @@
 """Samplers: in which order a DataLoader asks its dataset for samples."""
 
 import itertools
+import threading
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Generic, TypeVar
 
@@ -87,10 +88,13 @@ class RandomSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = self.generator
-        if generator is None:
-            generator = tenfold.Generator()
-            generator.manual_seed(draw_seed())
         size = len(self.data_source)
+        if generator is None:
+            seed = draw_seed()
+            if not self.replacement and self.num_samples == size:  # the usual case: all is drawn at once
+                yield from tenfold.randperm(size, generator=_own.seeded(seed)).tolist()
+                return
+            generator = tenfold.Generator().manual_seed(seed)
         if self.replacement:
             yield from _independent(size, self.num_samples, generator)
             return
@@ -103,6 +107,21 @@ class RandomSampler(Sampler[int]):
 
     def __len__(self) -> int:
         return self.num_samples
+
+
+class _Own(threading.local):
+    """A generator of each thread's for permutations: with a new one for each epoch each would be a path of its own."""
+
+    generator = None
+
+    def seeded(self, seed: int):
+        """The generator, where a new one with that seed would be."""
+        if self.generator is None:
+            self.generator = tenfold.Generator()
+        return self.generator.manual_seed(seed)
+
+
+_own = _Own()
 
 
 def draw_seed(generator=None) -> int:
