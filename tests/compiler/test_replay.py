@@ -511,6 +511,68 @@ def tensors_outside_that_change(compile):
 
 
 @program
+def tensors_outside_that_are_replaced(compile):
+    class Box(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(2))
+            self.register_buffer("b", torch.ones(2))
+
+    box = Box()
+    x = y = torch.ones(2)
+    parts = [torch.ones(2)]
+
+    @compile
+    def f(k):
+        same = x is y, x is TABLE["x"], x is k, x is parts[0]
+        return (x * box.w + box.b + TABLE["x"] * 2 + parts[0]) * k + y.sum(), same
+
+    @compile
+    def g():
+        x.add_(1)
+        return x * y
+
+    k = torch.full((2,), 2.0)
+    TABLE["x"] = x
+    for n in range(20):
+        box.zero_grad()
+        out, same = f(k)
+        out.sum().backward()
+        yield out, same, box.w.grad
+        yield g(), x, y
+        new = torch.full((2,), float(n))
+        if n in (2, 3, 4, 12):
+            x = new
+        if n in (4, 5, 6, 13):
+            y = torch.full((2,), n + 0.5)
+        if n in (7, 12):
+            y = x
+        if n in (8, 9):
+            TABLE["x"] = x
+        if n in (10, 11):
+            x = y = TABLE["x"] = new
+        if n in (14, 15):
+            box.w = nn.Parameter(new.clone())
+        if n in (16, 17):
+            box.b = new.clone()
+        if n == 17:
+            parts[0] = new.clone()
+        if n == 18:
+            k = x
+    del TABLE["x"]
+
+
+def test_a_batch_that_is_a_global_is_no_reason():
+    net = nn.Linear(3, 2)
+    batch = None
+    f = torch.compile(lambda: net(batch) * 2)
+    for _ in range(12):
+        batch = torch.randn(4, 3)
+        assert torch.equal(f(), net(batch) * 2)
+    assert counts(f) == (11, 1)
+
+
+@program
 def attributes_of_tensors(compile):
     @compile
     def f(x):

@@ -129,7 +129,7 @@ class _Kinds:
         states = 0
         for e in c.entries:
             if e.tree == tree and replay.matches(e, leaves, w):
-                if unchanged(e.guards):
+                if unchanged(e.guards) or e.renew(leaves, w):
                     return self.known(e, leaves, args, kwargs)
                 states += 1
         if stance == "fail_on_recompile":

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..ir.shapes import Size
-from .handle import layout_of, requires_grad
+from .handle import Tensor, layout_of, requires_grad
 
 MISSING = type("_Missing", (), {"__slots__": (), "__repr__": lambda self: "nothing"})()
 FEW = 12  # names that are looked up one by one to see that they are still absent; for more, all keys are compared
@@ -110,6 +110,36 @@ class Guards:
         self.layouts = [layout_of(t) for t in tensors]
         self.facts = [(requires_grad(t), type(t)) for t in tensors]
 
+    def renewed(self) -> dict[int, Tensor] | None:
+        """Where all that has changed are tensors, each for another one of the same kind that is new here: the guards are for
+        the new ones from now on. Returns old tensor, by id -> new one; None where more has changed."""
+        swap: dict[int, Tensor] = {}
+        old = {id(t): t for t in self.tensors}
+        found = [d.get(n, MISSING) for d, n in zip(self.dicts, self.names)]
+        inside = [content(cell) for cell, _ in self.cells]
+        held = [(v, now) for v, now in zip(self.values, found)] + [(v, now) for (_, v), now in zip(self.cells, inside)]
+        for v, now in held:
+            if now is not v and not alike(now, v):
+                if (
+                    id(v) not in old
+                    or not _same_kind(v, now)
+                    or id(now) in old
+                    or swap.setdefault(id(v), now) is not now
+                ):
+                    return None
+        if not swap or len({id(t) for t in swap.values()}) < len(swap):
+            return None
+        if any([id(v) in swap and now is not swap[id(v)] for v, now in held]):
+            return None  # it was in two places, and now is in one
+        if any([id(x) in swap for _, items in (*self.lists, *self.others) for x in items]):
+            return None
+        gone = {id(old[i].__dict__): t.__dict__ for i, t in swap.items()}
+        self.values = [now if id(v) in swap else v for v, now in zip(self.values, found)]
+        self.cells = [(cell, now if id(v) in swap else v) for (cell, v), now in zip(self.cells, inside)]
+        self.empty = [gone.get(id(c), c) for c in self.empty]
+        self.tensors = [swap.get(id(t), t) for t in self.tensors]
+        return swap
+
     def why(self) -> str:
         """What is not as it was."""
         for d, n, v in zip(self.dicts, self.names, self.values):
@@ -134,6 +164,14 @@ class Guards:
         if not same_tensors(self):
             return "the shape, dtype or requires_grad of a tensor that it reads changed"
         return "something that it reads changed"
+
+
+def _same_kind(a: Any, b: Any) -> bool:
+    """Whether one tensor may take another's place: only their elements differ."""
+    return (
+        isinstance(a, Tensor) and type(a) is type(b) and layout_of(a) is layout_of(b) and requires_grad(a) is requires_grad(b)
+        and not a.__dict__ and not b.__dict__
+    )  # fmt: skip
 
 
 def content(cell) -> Any:

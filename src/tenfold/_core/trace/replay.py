@@ -502,6 +502,15 @@ class Entry:
         self.picks: list = []
         self.reason: str | None = None
 
+    def renew(self, leaves, w: Walk) -> bool:
+        """Where only tensors that are read by name have been replaced, by such as were not known: the entry is for these now."""
+        swap = self.guards.renewed()
+        if swap is None:
+            return False
+        self.picks = [p if type(p) is int else swap.get(id(p), p) for p in self.picks]
+        self.watched = frozenset(map(id, self.guards.tensors))
+        return matches(self, leaves, w) and unchanged(self.guards)
+
 
 class Compiled:
     """A function, and the kinds of calls whose paths are known.
