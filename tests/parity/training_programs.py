@@ -214,9 +214,9 @@ def image_net(d):
         if d.some("upsample", 0.15):
             layers.append(nn.Upsample(scale_factor=2, mode=d.one("nearest", "bilinear")))
         if d.some("depthwise", 0.2):
-            layers.append(nn.Conv2d(channels, channels, 3, padding=2, dilation=2, groups=2))
+            layers.append(nn.Conv2d(channels, channels, 3, padding=2, dilation=2, groups=2, bias=False))
         if d.some("transposed", 0.2):
-            layers.append(nn.ConvTranspose2d(channels, channels, 3, stride=2, padding=1))
+            layers.append(nn.ConvTranspose2d(channels, channels, 3, stride=2, padding=1, bias=False))
         if d.some("dropout2d", 0.2):
             layers.append(nn.Dropout2d(0.2))
         return layers

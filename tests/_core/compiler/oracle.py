@@ -16,6 +16,7 @@ from tenfold._core.compiler.build import CallStep, ConvolutionStep, KernelStep, 
 from tenfold._core.compiler.expand import Uncompilable
 from tenfold._core.compiler.machine import Machine
 from tenfold._core.errors import Fallback
+from tenfold._core.ir.dtypes import decode
 from tenfold._core.trace import flush
 
 # Relative to the largest magnitude among the values of the program: sums of another order, functions of 2 ulp.
@@ -175,7 +176,9 @@ def compared(native=True):
         if any(s.effect for s in plan.graph.specs):
             return values
         wanted = {i: np.array(want[i]) for i in plan.program.results}  # what comes next must not change them
-        size = magnitude([*w.inputs, *wanted.values()])
+        lays = plan.graph.lays
+        entered = [values_of(w.inputs[p], lays[i]) for i, p in plan.graph.inputs.items()]
+        size = magnitude([*entered, *[values_of(x, lays[i]) for i, x in wanted.items()]])
         kinds = (PlainMachine, Machine) if native else (PlainMachine,)
         for kind in kinds:
             try:
@@ -195,6 +198,9 @@ def compared(native=True):
                 return values
             for i in made.results:
                 found = difference(plan.graph, i, size, want[i], wanted[i], got[i])
+                if found and any(l is not None and not l.number and l.dtype.half for l in lays):
+                    # what cancels may be larger than what is left, and a half type rounds each value on the way
+                    found = difference(plan.graph, i, size_on_the_way(plan, w), want[i], wanted[i], got[i])
                 if found:
                     differences.append(f"%{i} by {kind.__name__}: {found}\n{first_step(plan, w, size)}")
                     differences[-1] += f"\n{described(plan.graph, made)}"
@@ -222,11 +228,24 @@ def tolerance(graph) -> float:
     return max([TOLERANCE[n] for n in names if n in TOLERANCE], default=TOLERANCE["float64"])
 
 
+def values_of(array, lay):
+    """An array as the numbers that it holds: half types lie in memory as bits."""
+    return decode(array, lay.dtype) if isinstance(array, np.ndarray) and not lay.number and lay.dtype.half else array
+
+
+def size_on_the_way(plan, w) -> float:
+    """The largest magnitude among all values of a program."""
+    graph = plan.graph
+    everything = [o for outs in graph.outs for o in outs]
+    values = Program(graph, everything).run(w.inputs, w.scalars)
+    return magnitude([values_of(np.asarray(values[i]), graph.lays[i]) for i in everything])
+
+
 def magnitude(arrays) -> float:
     """The largest finite one among values that are compared, and those that they come from."""
     largest = 1e-2
     for a in arrays:
-        if isinstance(a, np.ndarray) and a.dtype.kind in "fc" and a.dtype != np.float16 and a.size:
+        if isinstance(a, np.ndarray) and a.dtype.kind in "fc" and a.size:
             largest = max(largest, float(np.abs(a[np.isfinite(a)]).max(initial=0)))
     return min(largest, 1e4)
 
@@ -241,6 +260,7 @@ def difference(graph, i, size, original, want, got):
         want, got = want.reshape(-1), got.reshape(-1)
     if want.shape != got.shape or want.dtype != got.dtype:
         return f"{got.dtype}{list(got.shape)} instead of {want.dtype}{list(want.shape)}"
+    want, got = values_of(want, graph.lays[i]), values_of(got, graph.lays[i])
     if want.dtype.kind not in "fc":
         same = want == got
     else:
