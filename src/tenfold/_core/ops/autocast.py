@@ -34,7 +34,7 @@ FLOAT32 = frozenset(
     weighted_binary_cross_entropy_with_logits weighted_huber_loss weighted_mse_loss""".split()
 )
 INSIDE = frozenset(
-    """corrcoef cov einsum gru gru_cell inner lstm_cell matrix_power multi_dot rnn_relu rnn_relu_cell rnn_tanh
+    """_recurrence corrcoef cov einsum gru gru_cell inner lstm_cell matrix_power multi_dot rnn_relu rnn_relu_cell rnn_tanh
     rnn_tanh_cell tensordot""".split()
 )  # compositions of which the products inside are computed in the lower precision
 
