@@ -94,9 +94,8 @@ def test_a_sampler_without_iter_names_its_class():
 
 def test_epochs_walk_the_same_path():
     loader = tenfold.utils.data.DataLoader(tenfold.utils.data.TensorDataset(tenfold.arange(30)), 4, shuffle=True)
-    for _ in range(3):
-        list(loader)
-    before = tenfold.debug.stats()["nodes"]
-    orders = [[x.tolist() for (x,) in loader] for _ in range(4)]
-    assert tenfold.debug.stats()["nodes"] == before
-    assert len({str(order) for order in orders}) == 4
+    orders, nodes = [], []
+    for _ in range(4):
+        orders.append(str([x.tolist() for (x,) in loader]))
+        nodes.append(tenfold.debug.stats()["nodes"])
+    assert nodes == [nodes[0]] * 4 and len(set(orders)) == 4
