@@ -395,7 +395,8 @@ def trained(ex):
     v = small(ex, lambda v: v.ndim == 2)
     t, n = ex.mod, v.shape[1]
     which = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adamax")[ex.pick(6)]
-    options = {"momentum": 0.9} if which == "SGD" else {}
+    # a step that is divided by the gradient's own size would make a large difference of a small one
+    options = {"momentum": 0.9} if which == "SGD" else {"eps": 0.1}
     steps, keep, change = 1 + ex.pick(4), ex.pick(3), ex.pick(4)
     p = weights(ex, (n, 2), v)
     ex.leaves.remove(p)
