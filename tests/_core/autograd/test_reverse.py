@@ -294,3 +294,30 @@ def test_a_result_without_gradient_beside_one_that_has_one():
     y, places = torch.nn.functional.max_pool2d(x, 2, return_indices=True)
     (g,) = torch.autograd.grad((y**2).sum(), x)
     assert g.flatten()[places.flatten()].tolist() == (2 * y).flatten().tolist() and g.count_nonzero().item() == 4
+
+
+VIEWS = {
+    "transposed back": lambda a: (a.t() * 1.0).t(),
+    "flat": lambda a: (a * 2).view(-1),
+    "more dims": lambda a: (a * 2).view(3, 3, 1),
+    "squeezed": lambda a: torch.gather(a, 1, torch.zeros(3, 1, dtype=torch.int64)).squeeze(-1),
+    "other strides": lambda a: (a.t() * 1.0).as_strided((3, 3), (3, 1)),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_a_view_that_is_all_that_is_left_of_its_storage(view):
+    """It enters the next walk whole, and with another layout than the value that the history knows."""
+
+    def gradients(read):
+        weight = torch.arange(9.0).reshape(3, 3).requires_grad_()
+        total = 0.0
+        for k in (1, 2):
+            z = view(weight * k)
+            if read:
+                z.sum().item()
+            total = total + (z * torch.arange(1.0, 1 + z.numel()).reshape(z.shape)).sum()
+        total.backward()
+        return weight.grad.tolist()
+
+    assert gradients(True) == gradients(False)

@@ -21,7 +21,7 @@ def positions(mask: int) -> tuple[int, ...]:
 
 
 def target_layout(target) -> Layout:
-    """The layout of a leaf handle, or of the earlier value (history, number, operation; flat layout where it entered so)."""
+    """The layout of a leaf handle, or of the earlier value (history, number, operation; and its layout where it entered with another one)."""
     if type(target) is tuple:
         if len(target) > 3:
             return target[3]
@@ -41,6 +41,10 @@ def deliver(target, g: Tensor, pending: dict, w: Walk) -> None:
     if type(target) is tuple:
         history, number = target[0], target[1]
         at = pending.setdefault(history, {})
+        if (
+            len(target) > 3 and layout_of(g).ndim != 1
+        ):  # what entered whole, with another layout, lies in memory in order
+            g = g.reshape(-1)
         g = shaped(g, history.graph.lays[number])
         at[number] = ACCUMULATE.call(at[number], g) if number in at else g
         return

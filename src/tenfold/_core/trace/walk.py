@@ -372,7 +372,11 @@ def enter(st: Storage, lay: Layout | None, w: Walk, leaf: Tensor | None) -> Valu
     v.leaf = leaf is not None
     if live:
         past: Any = st.hist
-        w.leaves[nx.nleaf - 1] = leaf if leaf is not None else (*past, lay) if lay.flat else past
+        if leaf is not None:
+            w.leaves[nx.nleaf - 1] = leaf
+        else:  # a view that is all that is left of its storage enters with another layout than the value had
+            same = not lay.flat and past[0].graph.lays[past[1]] is lay
+            w.leaves[nx.nleaf - 1] = past if same else (*past, lay)
     st.val = st.was = v
     w.storages.append(st)
     return v
