@@ -180,3 +180,21 @@ def test_two_tensors_that_change_places(given):
         b.copy_(c)
         assert a.tolist() == [float(n % 2 == 0)] * 3
         assert b.tolist() == [float(n % 2)] * 3
+
+
+def test_a_value_that_is_refused_changes_nothing(given):
+    w, p, y = torch.ones(3), torch.full((3,), 0.5), torch.zeros(3)
+
+    def step():
+        with torch.no_grad():
+            w.mul_(2.0)
+            return torch.nn.functional.binary_cross_entropy(p * 1.0, y)
+
+    for n in range(1, VISITS + 1):
+        assert step().item() == pytest.approx(0.6931472)
+        assert w.tolist() == [2.0**n] * 3
+    p.fill_(3.0)
+    assert p.tolist() == [3.0] * 3  # so that the next walk is the same path
+    with pytest.raises(RuntimeError):
+        step().item()
+    assert w.tolist() == [2.0 ** (VISITS + 1)] * 3

@@ -42,8 +42,10 @@ def _memory(b: Buffer) -> Buffer:
 
 
 def _may_fail(step) -> bool:
-    """Whether a step may stop the program: a call, or a look-up of places that are data."""
-    return isinstance(step, CallStep) or isinstance(step, KernelStep) and any(a.taken for a in step.kernel.accesses)
+    """Whether a step may stop the program: a call, a look-up of places that are data, or a value that may be refused."""
+    if isinstance(step, KernelStep):
+        return any(a.taken for a in step.kernel.accesses) or any(s.op == "require" for s in step.kernel.body)
+    return isinstance(step, CallStep)
 
 
 def _read_before(recipe: Recipe, old: Buffer, new: Buffer) -> bool:
