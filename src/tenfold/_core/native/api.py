@@ -280,12 +280,17 @@ set:
 bad:
   ret i32 -1
 }
-define ptr @slice(ptr %o, i64 %low, i64 %high) {
+; whether it is a list, and both bounds count from its front
+define i1 @from_front(ptr %o, i64 %low, i64 %high) {
   %t = call ptr @kind(ptr %o)
   %l = icmp eq ptr %t, @PyList_Type
   %both = or i64 %low, %high
   %front = icmp sge i64 %both, 0
   %c = and i1 %l, %front
+  ret i1 %c
+}
+define ptr @slice(ptr %o, i64 %low, i64 %high) {
+  %c = call i1 @from_front(ptr %o, i64 %low, i64 %high)
   br i1 %c, label %list, label %ask
 list:
   %r = call ptr @PyList_GetSlice(ptr %o, i64 %low, i64 %high)
@@ -295,11 +300,7 @@ ask:
   ret ptr %g
 }
 define i32 @set_slice(ptr %o, i64 %low, i64 %high, ptr %v) {
-  %t = call ptr @kind(ptr %o)
-  %l = icmp eq ptr %t, @PyList_Type
-  %both = or i64 %low, %high
-  %front = icmp sge i64 %both, 0
-  %c = and i1 %l, %front
+  %c = call i1 @from_front(ptr %o, i64 %low, i64 %high)
   br i1 %c, label %list, label %ask
 list:
   %r = call i32 @PyList_SetSlice(ptr %o, i64 %low, i64 %high, ptr %v)
